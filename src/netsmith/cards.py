@@ -1,0 +1,31 @@
+"""Method cards: what a method is, where it comes from and how it differs from its paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the catalogue says of one method."""
+
+    title: str
+    paper: str = ""
+    """``arXiv:…``, a DOI, or author and year."""
+    venue: str = ""
+    differs: str = "nothing known"
+    """How this implementation differs from the paper."""
+
+
+def card(title: str, *, paper: str = "", venue: str = "", differs: str = "nothing known") -> Callable[[Method], Method]:
+    """Attach a :class:`Card` to a class or function; it only annotates, nothing is registered."""
+
+    def annotate(method: Method) -> Method:
+        method.__card__ = Card(title=title, paper=paper, venue=venue, differs=differs)  # type: ignore[attr-defined]
+        return method
+
+    return annotate
