@@ -1,0 +1,149 @@
+"""The masked original: a model run as if removed channels were not there, with nothing cut.
+
+This is the reference every cut is checked against. Each operator that sums over channels reads the removed
+ones as zero (their readers are zeroed, not their producers: a sigmoid of zero is not zero), and each
+statistic across channels is taken over the survivors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from netsmith.contracts import Inputs, Keep
+from netsmith.errors import TraceError
+from netsmith.graph.operation import Operation, Read
+from netsmith.graph.structure import StructureGraph
+from netsmith.graph.tracer import call_arguments, operator_name, tensor_arguments
+
+
+class OtherOperators(TraceError):
+    """The model did not run the operators that its graph was traced from."""
+
+
+def run_masked(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Keep) -> Any:
+    """Return what a model puts out when the channels that ``keep`` removes are masked at their readers.
+
+    The model runs in the mode it is in, without gradients.
+
+    Raises:
+        TraceError: the model ran other operators than the traced ones.
+    """
+    args, kwargs = call_arguments(inputs)
+    with torch.no_grad(), _Masking(graph, graph.survivors(keep)):
+        return model(*args, **kwargs)
+
+
+class _Masking(TorchDispatchMode):
+    def __init__(self, graph: StructureGraph, alive: NDArray[np.bool_]) -> None:
+        super().__init__()
+        self._graph = graph
+        self._alive = alive
+        self._next = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = operator_name(function.overloadpacket)
+        operation = self._expect(name)
+        masks = [(read, self._mask(read)) for read in operation.reads]
+        masks = [(read, mask) for read, mask in masks if not bool(mask.all())]
+        if not masks:
+            return function(*args, **kwargs)
+        if name == "native_layer_norm":
+            return _layer_norm(function, args, masks)
+        if name == "native_group_norm":
+            return _group_norm(function, args, masks[0][1], self._groups(operation))
+        tensors = tensor_arguments(args, kwargs)
+        replaced: dict[int, Tensor] = {}
+        for read, mask in masks:
+            tensor = replaced.get(read.argument, tensors[read.argument])
+            replaced[read.argument] = _hide(tensor, read, mask)
+        new = {id(tensors[position]): tensor for position, tensor in replaced.items()}
+        return function(*(_swap(arg, new) for arg in args), **{k: _swap(v, new) for k, v in kwargs.items()})
+
+    def _expect(self, name: str) -> Operation:
+        operations = self._graph.operations
+        while (
+            self._next < len(operations)
+            and operations[self._next].name != name
+            and _quiet(operations, self._next)
+        ):
+            self._next += 1
+        if self._next >= len(operations) or operations[self._next].name != name:
+            if name in QUIET:
+                return Operation(-1, name, "")
+            raise OtherOperators(f"the model ran {name} where the traced run did something else")
+        self._next += 1
+        return operations[self._next - 1]
+
+    def _mask(self, read: Read) -> Tensor:
+        return torch.from_numpy(self._graph.kept(read.axis, self._alive))
+
+    def _groups(self, operation: Operation) -> int:
+        return self._graph.width(operation.constants["groups"], self._alive)
+
+
+QUIET = frozenset(
+    {"add_", "empty", "detach", "clone", "bernoulli_", "div_", "native_dropout", "mul", "_to_copy"}
+)
+"""Operators that training adds around the structure (counters, dropout masks); they read no channels."""
+
+
+def _quiet(operations: list[Operation], position: int) -> bool:
+    return operations[position].name in QUIET and not operations[position].reads
+
+
+def _hide(tensor: Tensor, read: Read, mask: Tensor) -> Tensor:
+    mask = mask.to(tensor.device)
+    if read.statistic:
+        return tensor.index_select(read.dim, mask.nonzero()[:, 0])
+    shape = [1] * tensor.dim()
+    shape[read.dim] = -1
+    return torch.where(mask.reshape(shape), tensor, torch.zeros((), dtype=tensor.dtype, device=tensor.device))
+
+
+def _swap(value: Any, new: dict[int, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return new.get(id(value), value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_swap(item, new) for item in value)
+    return value
+
+
+def _layer_norm(function: Any, args: tuple[Any, ...], masks: list[tuple[Read, Tensor]]) -> Any:
+    tensor, shape, weight, bias, eps = args[:5]
+    first = tensor.dim() - len(shape)
+    shape = list(shape)
+    small, vectors = tensor, [weight, bias]
+    for read, mask in masks:
+        index = mask.nonzero()[:, 0].to(tensor.device)
+        small = small.index_select(read.dim, index)
+        vectors = [v if v is None else v.index_select(read.dim - first, index) for v in vectors]
+        shape[read.dim - first] = len(index)
+    output, *rest = function(small, shape, *vectors, eps)
+    for read, mask in masks:
+        output = _spread(output, read.dim, mask)
+    return (output, *rest)
+
+
+def _group_norm(function: Any, args: tuple[Any, ...], mask: Tensor, groups: int) -> Any:
+    tensor, weight, bias, batch, _, space, _, eps = args
+    index = mask.nonzero()[:, 0].to(tensor.device)
+    small = tensor.index_select(1, index)
+    vectors = [v if v is None else v.index_select(0, index) for v in (weight, bias)]
+    output, *rest = function(small.contiguous(), *vectors, batch, len(index), space, groups, eps)
+    return (_spread(output, 1, mask), *rest)
+
+
+def _spread(tensor: Tensor, dim: int, mask: Tensor) -> Tensor:
+    shape = list(tensor.shape)
+    shape[dim] = len(mask)
+    full = torch.zeros(shape, dtype=tensor.dtype, device=tensor.device)
+    return full.index_copy(dim, mask.nonzero()[:, 0].to(tensor.device), tensor)

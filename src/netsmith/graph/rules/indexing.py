@@ -1,0 +1,78 @@
+"""Look-ups by index, new tensors, and operators nobody wrote a rule for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netsmith.graph.axes import Axes, fixed
+from netsmith.graph.rules.joining import only_tensors
+from netsmith.graph.tracer import Call, Tracer, tensor_arguments
+
+BY_INDEX = "looked up by index"
+MADE_HERE = "a dimension of a tensor made in the forward pass"
+
+
+def unknown(tracer: Tracer, call: Call) -> Any:
+    """Freeze every dimension an operator without a rule touches."""
+    reason = f"operator {call.function.overloadpacket} has no rule"
+    for tensor in tensor_arguments(call.args, call.kwargs):
+        for dim in tracer.axes(tensor):
+            tracer.freeze(dim, reason)
+    outputs = [call.output] if isinstance(call.output, Tensor) else only_tensors(call.output)
+    axes = [tuple(fixed(size, reason) for size in output.shape) for output in outputs]
+    return axes[0] if isinstance(call.output, Tensor) else axes
+
+
+def made(tracer: Tracer, call: Call) -> Axes:
+    """A new tensor of a size the code fixes."""
+    return tuple(fixed(size, MADE_HERE) for size in call.output.shape)
+
+
+def embedding(tracer: Tracer, call: Call) -> Axes:
+    """Rows of a table: the rows stay, the width is free."""
+    rows, width = tracer.axes(call.args[0])
+    tracer.freeze(rows, BY_INDEX)
+    tracer.produce(width.leaf)
+    return (*tracer.axes(call.args[1]), width.without_leaf())
+
+
+def index_select(tracer: Tracer, call: Call) -> Axes:
+    """Some indices of one dimension, given by a tensor."""
+    axes = list(tracer.axes(call.args[0]))
+    dim = int(call.args[1]) % len(axes)
+    tracer.freeze(axes[dim], BY_INDEX)
+    axes[dim] = fixed(call.output.shape[dim], BY_INDEX)
+    return tuple(axes)
+
+
+def index(tracer: Tracer, call: Call) -> Axes:
+    """Advanced indexing: the indexed dimensions stay, the others pass when they are contiguous."""
+    axes = tracer.axes(call.args[0])
+    indices = list(call.args[1]) + [None] * (len(axes) - len(call.args[1]))
+    given = [position for position, item in enumerate(indices) if item is not None]
+    contiguous = given == list(range(given[0], given[-1] + 1))
+    if not contiguous or any(indices[p].dtype in (torch.bool, torch.uint8) for p in given):
+        return unknown(tracer, call)  # type: ignore[no-any-return]
+    for position in given:
+        tracer.freeze(axes[position], BY_INDEX)
+    new = call.output.dim() - (len(axes) - len(given))
+    shape = call.output.shape[given[0] : given[0] + new]
+    return (*axes[: given[0]], *(fixed(size, BY_INDEX) for size in shape), *axes[given[-1] + 1 :])
+
+
+RULES = {
+    **dict.fromkeys(
+        (
+            "zeros", "ones", "full", "empty", "arange", "rand", "randn", "randint",
+            "scalar_tensor", "eye", "linspace", "new_zeros", "new_ones", "new_full",
+            "new_empty", "empty_strided", "randperm", "tril_indices", "triu_indices",
+        ),
+        made,
+    ),
+    "embedding": embedding,
+    "index_select": index_select,
+    "index": index,
+}  # fmt: skip

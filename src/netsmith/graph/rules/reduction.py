@@ -1,0 +1,92 @@
+"""Operators that reduce dimensions: over the channels that are left, when channels go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netsmith.graph.axes import Axes, Dim, fixed
+from netsmith.graph.rules.indexing import unknown
+from netsmith.graph.tracer import Call, Tracer
+
+
+def _dims(call: Call, position: int, rank: int) -> list[int]:
+    dims = call.argument(position, "dim")
+    if dims is None or dims == []:
+        return list(range(rank))
+    return [int(dim) % rank for dim in (dims if isinstance(dims, (list, tuple)) else [dims])]
+
+
+def _reduce(tracer: Tracer, call: Call, dims: list[int], shape: torch.Size) -> Axes:
+    tensor = call.args[0]
+    axes = tracer.axes(tensor)
+    for dim in dims:
+        tracer.read(call, tensor, dim, statistic=True)
+    if len(shape) == len(axes):
+        return tuple(fixed(1, "a reduced dimension") if i in dims else axis for i, axis in enumerate(axes))
+    return tuple(axis for i, axis in enumerate(axes) if i not in dims)
+
+
+def reduce(tracer: Tracer, call: Call) -> Any:
+    """Sums, means, extrema, variances: ``(tensor, dim, ...)``."""
+    tensor: Tensor = call.args[0]
+    if not tensor.dim():
+        return ()
+    dims = _dims(call, 1, tensor.dim())
+    if isinstance(call.output, Tensor):
+        return _reduce(tracer, call, dims, call.output.shape)
+    return [_reduce(tracer, call, dims, output.shape) for output in call.output]
+
+
+def vector_norm(tracer: Tracer, call: Call) -> Axes:
+    """``linalg_vector_norm(tensor, ord, dim)``."""
+    tensor: Tensor = call.args[0]
+    return _reduce(tracer, call, _dims(call, 2, tensor.dim()), call.output.shape)
+
+
+def position_sensitive(tracer: Tracer, call: Call) -> Any:
+    """Softmax, cumulative sums, sorting, arg-extrema: the result depends on every index of the dimension."""
+    tensor: Tensor = call.args[0]
+    axes = list(tracer.axes(tensor))
+    if not axes:
+        return unknown(tracer, call)
+    dim = call.argument(1, "dim", -1)
+    if not isinstance(dim, int) or isinstance(dim, bool):
+        return unknown(tracer, call)
+    dim %= len(axes)
+    name = call.function.overloadpacket.__name__.strip("_")
+    axes[dim] = tracer.freeze(axes[dim], f"{name} over it")
+
+    def axes_of(output: Tensor) -> Axes:
+        if output.dim() < len(axes):
+            return tuple(axis for i, axis in enumerate(axes) if i != dim)
+        return tuple(_resized(axis, size) for axis, size in zip(axes, output.shape, strict=True))
+
+    if isinstance(call.output, Tensor):
+        return axes_of(call.output)
+    return [axes_of(output) for output in call.output]
+
+
+def _resized(axis: Dim, size: int) -> Dim:
+    return axis if axis.size == size else fixed(size, axis.reason)
+
+
+RULES = {
+    **dict.fromkeys(
+        (
+            "sum", "mean", "amax", "amin", "var", "std", "prod", "any", "all",
+            "logsumexp", "nansum", "var_mean", "std_mean", "count_nonzero", "aminmax",
+        ),
+        reduce,
+    ),
+    **dict.fromkeys(("linalg_vector_norm", "norm"), vector_norm),
+    **dict.fromkeys(
+        (
+            "_softmax", "_log_softmax", "softmax", "cumsum", "cumprod", "sort", "argmax",
+            "argmin", "max", "min", "argsort", "logcumsumexp", "median", "mode",
+        ),
+        position_sensitive,
+    ),
+}  # fmt: skip

@@ -1,0 +1,125 @@
+"""Operators that rearrange dimensions without looking at values."""
+
+from __future__ import annotations
+
+from netsmith.graph.axes import Axes, Dim, fixed, product
+from netsmith.graph.tracer import FROM_CONSTANT, Call, Tracer
+
+
+def reshape(tracer: Tracer, axes: Axes, shape: list[int]) -> Axes:
+    """Follow a row-major reshape: runs of dimensions with equal products are merged and split."""
+    if 0 in shape or any(dim.size == 0 for dim in axes):
+        return tuple(fixed(size, "an empty dimension") for size in shape)
+    result: list[Dim] = []
+    source = [dim for dim in axes if dim.size != 1]
+    ones = [dim for dim in axes if dim.size == 1]
+    taken = position = 0
+    while position < len(shape):
+        if shape[position] == 1:
+            result.append(ones[0] if ones else fixed(1, "a single channel"))
+            position += 1
+            continue
+        run = [source[taken]]
+        sizes = [shape[position]]
+        taken, position = taken + 1, position + 1
+        have, want = run[0].size, sizes[0]
+        while have != want:
+            if have < want:
+                run.append(source[taken])
+                have, taken = have * source[taken].size, taken + 1
+            else:
+                sizes.append(shape[position])
+                want, position = want * shape[position], position + 1
+        result.extend(_regroup(tracer, run, sizes))
+    return tuple(result)
+
+
+def _regroup(tracer: Tracer, run: list[Dim], sizes: list[int]) -> Axes:
+    """Turn one run of dimensions into dimensions of other sizes with the same product."""
+    if len(run) == 1 and len(sizes) == 1:
+        return (run[0],)
+    if len(sizes) == 1:
+        return (product(run),)
+    if len(run) > 1:
+        opened = [part for dim in run for part in (dim.parts or (dim,))]
+        if len(opened) > len(run):
+            return reshape(tracer, tuple(Dim(d.size, d.owners, d.reason, leaf=d.leaf) for d in opened), sizes)
+        return tracer.factor(product(run), sizes)
+    return tracer.factor(run[0], sizes)
+
+
+def view(tracer: Tracer, call: Call) -> Axes:
+    """``view``, ``reshape`` and their copies."""
+    call.operation.kind = "view"
+    return reshape(tracer, tracer.axes(call.args[0]), list(call.output.shape))
+
+
+def permute(tracer: Tracer, call: Call) -> Axes:
+    """Any order of the dimensions."""
+    call.operation.kind = "view"
+    axes = tracer.axes(call.args[0])
+    return tuple(axes[dim] for dim in call.args[1])
+
+
+def transpose(tracer: Tracer, call: Call) -> Axes:
+    """Two dimensions change places."""
+    call.operation.kind = "view"
+    axes = list(tracer.axes(call.args[0]))
+    if len(axes) < 2:
+        return tuple(axes)
+    first, second = (0, 1) if len(call.args) < 3 else (call.args[1], call.args[2])
+    axes[first], axes[second] = axes[second], axes[first]
+    return tuple(axes)
+
+
+def squeeze(tracer: Tracer, call: Call) -> Axes:
+    """Dimensions of size one go."""
+    call.operation.kind = "view"
+    axes = tracer.axes(call.args[0])
+    dims = call.argument(1, "dim")
+    if dims is None:
+        return tuple(dim for dim in axes if dim.size != 1)
+    gone = {int(dim) % max(len(axes), 1) for dim in (dims if isinstance(dims, (list, tuple)) else [dims])}
+    return tuple(dim for position, dim in enumerate(axes) if position not in gone or dim.size != 1)
+
+
+def unsqueeze(tracer: Tracer, call: Call) -> Axes:
+    """A dimension of size one comes in."""
+    call.operation.kind = "view"
+    axes = list(tracer.axes(call.args[0]))
+    axes.insert(call.args[1] % (len(axes) + 1), fixed(1, "a single channel"))
+    return tuple(axes)
+
+
+def expand(tracer: Tracer, call: Call) -> Axes:
+    """Dimensions of size one are repeated."""
+    call.operation.kind = "view"
+    axes = tracer.axes(call.args[0])
+    shape = call.output.shape
+    new = len(shape) - len(axes)
+    result = []
+    for position, size in enumerate(shape):
+        old = axes[position - new] if position >= new else None
+        result.append(old if old is not None and old.size == size else fixed(size, "a broadcast dimension"))
+    return tuple(result)
+
+
+def repeat(tracer: Tracer, call: Call) -> Axes:
+    """Every dimension is tiled."""
+    axes = tracer.axes(call.args[0])
+    repeats = list(call.args[1])
+    axes = (*(fixed(1, FROM_CONSTANT) for _ in range(len(repeats) - len(axes))), *axes)
+    return tuple(
+        product([fixed(times, "a tiled dimension"), dim]) for times, dim in zip(repeats, axes, strict=True)
+    )
+
+
+RULES = {
+    **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias", "view_copy"), view),
+    **dict.fromkeys(("permute", "permute_copy"), permute),
+    **dict.fromkeys(("t", "transpose", "t_", "transpose_"), transpose),
+    **dict.fromkeys(("squeeze", "squeeze_"), squeeze),
+    **dict.fromkeys(("unsqueeze", "unsqueeze_"), unsqueeze),
+    "expand": expand,
+    "repeat": repeat,
+}

@@ -1,0 +1,97 @@
+"""Operators over the trailing, spatial dimensions: pooling, resampling, padding, pixel rearrangement."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from torch import Tensor
+
+from netsmith.graph.axes import Axes, Dim, fixed, product
+from netsmith.graph.tracer import Call, Tracer, tensor_arguments
+
+WINDOW = "a dimension that a window slides over"
+
+
+def trailing(tracer: Tracer, call: Call) -> Any:
+    """Leading dimensions pass, the trailing ones (as many as the operator's name says) are slid over."""
+    call.operation.kind = "pool"
+    name = call.function.overloadpacket.__name__
+    found = re.search(r"(\d)d", name)
+    count = int(found.group(1)) if found else 2
+    axes = tracer.axes(tensor_arguments(call.args, call.kwargs)[0])
+    for dim in axes[-count:]:
+        tracer.freeze(dim, WINDOW)
+
+    def axes_of(output: Tensor) -> Axes:
+        return (*axes[:-count], *(fixed(size, WINDOW) for size in output.shape[-count:]))
+
+    if isinstance(call.output, Tensor):
+        return axes_of(call.output)
+    return [axes_of(output) for output in call.output]
+
+
+def pixel_shuffle(tracer: Tracer, call: Call) -> Axes:
+    """Channels factor into channels × r × r; the r × r go to space."""
+    call.operation.kind = "view"
+    *lead, channels, height, width = tracer.axes(call.args[0])
+    factor = int(call.args[1])
+    kept, *block = tracer.factor(channels, [channels.size // factor**2, factor, factor])
+    for dim in block:
+        tracer.freeze(dim, "the block of a pixel shuffle")
+    return (*lead, kept, fixed(height.size * factor, WINDOW), fixed(width.size * factor, WINDOW))
+
+
+def pixel_unshuffle(tracer: Tracer, call: Call) -> Axes:
+    """Blocks of space go to channels."""
+    call.operation.kind = "view"
+    *lead, channels, height, width = tracer.axes(call.args[0])
+    factor = int(call.args[1])
+    block = [fixed(factor, "the block of a pixel shuffle")] * 2
+    return (*lead, product([channels, *block]), *(fixed(d.size // factor, WINDOW) for d in (height, width)))
+
+
+def channel_shuffle(tracer: Tracer, call: Call) -> Axes:
+    """Channels factor into groups × width and come out as width × groups."""
+    call.operation.kind = "view"
+    axes = list(tracer.axes(call.args[0]))
+    groups = int(call.args[1])
+    group, within = tracer.factor(axes[1], [groups, axes[1].size // groups])
+    tracer.freeze(group, "the groups of a channel shuffle")
+    axes[1] = product([within, fixed(groups, "the groups of a channel shuffle")])
+    return tuple(axes)
+
+
+def im2col(tracer: Tracer, call: Call) -> Axes:
+    """Patches: channels × window positions, one column per place."""
+    lead: tuple[Dim, ...]
+    *rest, channels, height, width = tracer.axes(call.args[0])
+    lead = tuple(rest)
+    for dim in (height, width):
+        tracer.freeze(dim, WINDOW)
+    window = [fixed(int(size), WINDOW) for size in call.args[1]]
+    return (*lead, product([channels, *window]), fixed(call.output.shape[-1], WINDOW))
+
+
+RULES = {
+    **dict.fromkeys(
+        (
+            "max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices",
+            "max_pool3d_with_indices", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+            "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool1d",
+            "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
+            "fractional_max_pool2d", "fractional_max_pool3d", "max_unpool2d", "max_unpool3d",
+            "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d",
+            "_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d",
+            "upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d",
+            "upsample_bicubic2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa",
+            "reflection_pad1d", "reflection_pad2d", "reflection_pad3d",
+            "replication_pad1d", "replication_pad2d", "replication_pad3d", "mkldnn_max_pool2d",
+        ),
+        trailing,
+    ),
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+    **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), channel_shuffle),
+    "im2col": im2col,
+}  # fmt: skip

@@ -1,0 +1,254 @@
+"""From the constraints of a trace to channels: which elements are one, which are products, which must stay.
+
+Every step taken here is sound: uniting two elements or freezing one only ever forbids a cut that might have
+been possible, it never allows one that is not. Where two ways of factoring a dimension cannot both be kept,
+the coarser factor (the one with the fewest values) is frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from netsmith.graph.axes import NOBODY, Constraints, Dim, Elements
+
+ROUNDS = 64
+Frozen = list[tuple[Elements, str]]
+
+
+class Products:
+    """Which elements are the product of which factors: a row of factors per element."""
+
+    def __init__(self, count: int) -> None:
+        self.defined = np.zeros(count + 1, dtype=bool)
+        self.factors = np.full((count + 1, 1), NOBODY, dtype=np.int64)
+
+    def define(self, elements: Elements, factors: Elements) -> Elements:
+        """Define elements as products of ``factors`` rows; return the rows that contradict an earlier one."""
+        factors = tidy(factors)
+        if factors.shape[1] > self.factors.shape[1]:
+            self.factors = _widen(self.factors, factors.shape[1])
+        factors = _widen(factors, self.factors.shape[1])
+        unique, first = np.unique(elements, return_index=True)
+        new = ~self.defined[unique]
+        self.factors[unique[new]] = factors[first[new]]
+        self.defined[unique[new]] = True
+        return (self.factors[elements] != factors).any(axis=1)
+
+
+class Solution:
+    """The solved constraints: maps any dimension to the channels that own each of its indices."""
+
+    def __init__(self, parent: Elements, frozen: Frozen, products: Products | None = None) -> None:
+        self._parent = parent
+        self._frozen_by = frozen
+        self._products = products
+        self._frozen = np.zeros(len(parent) + 1, dtype=bool)
+        if frozen:
+            elements = np.concatenate([array for array, _ in frozen])
+            self._frozen[parent[elements[elements != NOBODY]]] = True
+
+    def channels(self, dim: Dim) -> Elements:
+        """Return the channels that own each index, shape ``[size, owners]``, :data:`NOBODY` for none."""
+        return self.resolve(stack(dim))
+
+    def resolve(self, elements: Elements) -> Elements:
+        """Replace elements by their channels and products by their factors; drop what is frozen."""
+        if not elements.shape[1]:
+            return elements
+        roots = np.where(elements == NOBODY, NOBODY, self._parent[elements])
+        while True:
+            roots = np.where(self._frozen[roots], NOBODY, roots)
+            if self._products is None or not self._products.defined[roots].any():
+                return tidy(roots)
+            expanded = self._products.factors[roots]
+            expanded[..., 0] = np.where(self._products.defined[roots], expanded[..., 0], roots)
+            roots = expanded.reshape(len(roots), -1)
+
+    @cached_property
+    def _reasons(self) -> dict[int, str]:
+        reasons: dict[int, str] = {}
+        for array, reason in self._frozen_by:
+            for root in np.unique(self._parent[array[array != NOBODY]]).tolist():
+                reasons.setdefault(root, reason)
+        return reasons
+
+    def reason(self, dim: Dim) -> str:
+        """Return why a dimension (or its first index that cannot go) is fixed."""
+        for array in dim.owners:
+            for root in np.unique(self._parent[array[array != NOBODY]]).tolist():
+                if root in self._reasons:
+                    return self._reasons[root]
+        return dim.reason or "only one channel is left once everything coupled is united"
+
+
+def stack(dim: Dim) -> Elements:
+    """Return a dimension's owners as one array ``[size, owners]``."""
+    if not dim.owners:
+        return np.full((dim.size, 0), NOBODY, dtype=np.int64)
+    return np.stack(dim.owners, axis=1)
+
+
+def tidy(rows: Elements) -> Elements:
+    """Sort each row's owners in descending order without duplicates and cut the empty columns."""
+    if rows.shape[1] > 1:
+        rows = -np.sort(-rows, axis=1)
+        duplicate = rows[:, 1:] == rows[:, :-1]
+        if duplicate.any():
+            rows = rows.copy()
+            rows[:, 1:][duplicate] = NOBODY
+            rows = -np.sort(-rows, axis=1)
+    width = int((rows != NOBODY).any(axis=0).sum()) if len(rows) else 0
+    return rows[:, :width]
+
+
+def _widen(rows: Elements, width: int) -> Elements:
+    if rows.shape[1] == width:
+        return rows
+    filler = np.full((len(rows), width - rows.shape[1]), NOBODY, dtype=np.int64)
+    return np.concatenate([rows, filler], axis=1)
+
+
+def unite(parent: Elements, pairs: Sequence[tuple[Elements, Elements]]) -> Elements:
+    """Return, per element, the smallest element it is united with (hooking and pointer jumping)."""
+    if not pairs:
+        return parent
+    left = np.concatenate([pair[0] for pair in pairs])
+    right = np.concatenate([pair[1] for pair in pairs])
+    both = (left != NOBODY) & (right != NOBODY)
+    left, right, parent = left[both], right[both], parent.copy()
+    while True:
+        a, b = parent[left], parent[right]
+        different = a != b
+        if not different.any():
+            return parent
+        left, right, a, b = left[different], right[different], a[different], b[different]
+        np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
+        while True:
+            jumped = parent[parent]
+            if np.array_equal(jumped, parent):
+                break
+            parent = jumped
+
+
+def solve(constraints: Constraints) -> Solution:
+    """Solve a trace's constraints."""
+    parent = unite(np.arange(constraints.count, dtype=np.int64), constraints.unions)
+    frozen = list(constraints.frozen)
+    # Where one side of a pair has an owner and the other has none, the owner must stay.
+    for left, right in constraints.unions:
+        for one, other in ((left, right), (right, left)):
+            alone = (one != NOBODY) & (other == NOBODY)
+            if alone.any():
+                frozen.append((one[alone], "tied to an index that stays"))
+    equalities = [(stack(a), stack(b), a.reason or b.reason) for a, b in constraints.equalities]
+    for _ in range(ROUNDS):
+        if not equalities:
+            return Solution(parent, frozen)
+        step = _Round(Solution(parent, frozen), len(parent))
+        for left, right, reason in equalities:
+            step.compare(left, right, reason)
+        if not step.changed:
+            step.reconcile()
+        if not step.changed:
+            step.break_cycles()
+        if not step.changed:
+            return Solution(parent, frozen, step.products)
+        parent = unite(parent, step.unions)
+        frozen.extend(step.freezes)
+    for left, right, _ in equalities:
+        frozen.extend(
+            (rows.reshape(-1), "its factorisations could not be reconciled") for rows in (left, right)
+        )
+    return Solution(parent, frozen)
+
+
+class _Round:
+    """One pass over the equalities between dimensions of which one has several owners per index."""
+
+    def __init__(self, solution: Solution, count: int) -> None:
+        self.solution = solution
+        self.products = Products(count)
+        self.unions: list[tuple[Elements, Elements]] = []
+        self.freezes: Frozen = []
+        self.conflicts: list[tuple[Elements, Elements]] = []
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.unions or self.freezes)
+
+    def compare(self, left: Elements, right: Elements, reason: str) -> None:
+        """Sort the rows of one equality into unions, freezes, product definitions and conflicts."""
+        left, right = _drop_common(self.solution.resolve(left), self.solution.resolve(right))
+        n_left, n_right = (left != NOBODY).sum(axis=1), (right != NOBODY).sum(axis=1)
+        self._freeze_uneven(left, right, n_left, n_right, reason or "tied to an index that stays")
+        single = (n_left == 1) & (n_right == 1)
+        if single.any():
+            self.unions.append((left[single].max(axis=1), right[single].max(axis=1)))
+        one_left, one_right = (n_left == 1) & (n_right > 1), (n_right == 1) & (n_left > 1)
+        for one, many, rows in ((left, right, one_left), (right, left, one_right)):
+            if rows.any():
+                elements, factors = one[rows].max(axis=1), many[rows]
+                wrong = self.products.define(elements, factors)
+                if wrong.any():
+                    self.conflicts.append((self.products.factors[elements[wrong]], factors[wrong]))
+        several = (n_left > 1) & (n_right > 1)
+        if several.any():
+            self.conflicts.append((left[several], right[several]))
+
+    def _freeze_uneven(
+        self, left: Elements, right: Elements, n_left: Elements, n_right: Elements, reason: str
+    ) -> bool:
+        """Freeze the owners of rows in which the other side has none."""
+        uneven = (n_left == 0) != (n_right == 0)
+        if uneven.any():
+            rows = np.concatenate([left[uneven].reshape(-1), right[uneven].reshape(-1)])
+            self.freezes.append((rows[rows != NOBODY], reason))
+        return bool(uneven.any())
+
+    def reconcile(self) -> None:
+        """Settle the first conflict: unite factors that correspond one to one, else freeze the coarsest."""
+        for left, right in self.conflicts:
+            left, right = _drop_common(left, right)
+            n_left, n_right = (left != NOBODY).sum(axis=1), (right != NOBODY).sum(axis=1)
+            if self._freeze_uneven(left, right, n_left, n_right, "a factor that only one side has"):
+                return
+            for a in left.T:
+                for b in right.T:
+                    both = (a != NOBODY) & (b != NOBODY)
+                    if both.any() and _one_to_one(a[both], b[both]):
+                        self.unions.append((a[both], b[both]))
+            columns = [column[column != NOBODY] for column in (*left.T, *right.T)]
+            columns = [column for column in columns if len(column)]
+            if columns and not self.unions:
+                coarsest = min(columns, key=lambda column: len(np.unique(column)))
+                self.freezes.append((coarsest, "a factor of a dimension that is also split in another way"))
+            if self.changed:
+                return
+
+    def break_cycles(self) -> None:
+        """Freeze elements that are defined through themselves."""
+        reached = self.products.defined.copy()
+        while True:  # an element stays reached while one of its factors is
+            factors = self.products.factors
+            still = reached & (reached[factors] & (factors != NOBODY)).any(axis=1)
+            if np.array_equal(still, reached):
+                break
+            reached = still
+        if reached.any():
+            self.freezes.append((np.flatnonzero(reached), "a factor of itself"))
+
+
+def _drop_common(left: Elements, right: Elements) -> tuple[Elements, Elements]:
+    """Blank the owners that both sides of a row have."""
+    if not (left.shape[1] and right.shape[1]):
+        return left, right
+    same = left[:, :, None] == right[:, None, :]
+    return np.where(same.any(axis=2), NOBODY, left), np.where(same.any(axis=1), NOBODY, right)
+
+
+def _one_to_one(a: Elements, b: Elements) -> bool:
+    pairs = len(np.unique(np.stack([a, b], axis=1), axis=0))
+    return pairs == len(np.unique(a)) == len(np.unique(b)) > 1

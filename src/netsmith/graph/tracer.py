@@ -1,0 +1,281 @@
+"""Runs a model once and watches every operator that executes beneath it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+from netsmith.contracts import Inputs
+from netsmith.errors import TraceError
+from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
+from netsmith.graph.operation import Operation, Read
+
+FROM_INPUT = "a dimension of the model's input"
+FROM_OUTPUT = "a dimension of the model's output"
+FROM_CONSTANT = "a dimension of a tensor that is neither a parameter nor a buffer"
+
+
+def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the positional and keyword arguments that ``inputs`` stands for."""
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    if isinstance(inputs, tuple):
+        return inputs, {}
+    return (inputs,), {}
+
+
+@dataclass
+class Call:
+    """An operator call as a rule sees it."""
+
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    output: Any
+    operation: Operation
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """Return an argument given by position or by name."""
+        if len(self.args) > position:
+            return self.args[position]
+        return self.kwargs.get(name, default)
+
+
+class Tracer(TorchDispatchMode):
+    """Follows the axes of every tensor through every operator; rules do their part on this object."""
+
+    def __init__(
+        self, rules: Mapping[str, Callable[[Tracer, Call], Any]], fallback: Any, names: Mapping[int, str]
+    ):
+        super().__init__()
+        self.constraints = Constraints()
+        self.operations: list[Operation] = []
+        self.leaves: dict[Leaf, Dim] = {}
+        self.used: set[str] = set()
+        self.contracted: set[Leaf] = set()
+        self.produced: set[Leaf] = set()
+        self._rules = rules
+        self._fallback = fallback
+        self._module_names = names
+        self._module_stack: list[str] = [""]
+        self._axes: dict[int, tuple[Tensor, Axes]] = {}
+        self._leaf_names: dict[int, str] = {}
+
+    # What rules use -------------------------------------------------------------------------------------
+
+    def axes(self, tensor: Tensor) -> Axes:
+        """Return what the dimensions of a tensor are made of."""
+        known = self._axes.get(id(tensor))
+        if known is not None:
+            return known[1]
+        return self.assign(tensor, tuple(fixed(size, FROM_CONSTANT) for size in tensor.shape))
+
+    def assign(self, tensor: Tensor, axes: Axes) -> Axes:
+        """Say what the dimensions of a tensor are made of."""
+        self._axes[id(tensor)] = (tensor, axes)
+        return axes
+
+    def equate(self, first: Dim, second: Dim) -> Dim:
+        """Two dimensions keep the same indices."""
+        return self.constraints.equate(first, second)
+
+    def freeze(self, dim: Dim, reason: str) -> Dim:
+        """No index of a dimension may go; returns the dimension as fixed."""
+        if not dim.owners:
+            return dim
+        self.constraints.freeze(dim, reason)
+        return fixed(dim.size, reason)
+
+    def factor(self, dim: Dim, sizes: list[int]) -> Axes:
+        """Split a dimension row-major into factors."""
+        return self.constraints.factor(dim, sizes)
+
+    def read(self, call: Call, tensor: Tensor, dim: int, *, statistic: bool = False) -> None:
+        """Record that an operator reads all of a dimension of one of its arguments."""
+        axis = self.axes(tensor)[dim]
+        if not axis.owners:
+            return
+        arguments = tensor_arguments(call.args, call.kwargs)
+        position = next(i for i, argument in enumerate(arguments) if argument is tensor)
+        call.operation.reads.append(Read(position, dim, axis, statistic))
+
+    def contract(self, leaf: Leaf | None) -> None:
+        """Note that a parameter dimension is summed over."""
+        if leaf is not None:
+            self.contracted.add(leaf)
+
+    def produce(self, leaf: Leaf | None) -> None:
+        """Note that a parameter dimension makes channels."""
+        if leaf is not None:
+            self.produced.add(leaf)
+
+    # How it is run --------------------------------------------------------------------------------------
+
+    def add_leaf(self, name: str, tensor: Tensor) -> None:
+        """Give a parameter or buffer fresh elements, the same ones under every trace."""
+        self._leaf_names[id(tensor)] = name
+        if Leaf(name, 0) not in self.leaves:
+            for dim, size in enumerate(tensor.shape):
+                leaf = Leaf(name, dim)
+                self.leaves[leaf] = self.constraints.fresh(size, leaf)
+        self.assign(tensor, tuple(self.leaves[Leaf(name, dim)] for dim in range(tensor.dim())))
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        output = function(*args, **kwargs)
+        arguments = tensor_arguments(args, kwargs)
+        packet = function.overloadpacket
+        operation = Operation(len(self.operations), operator_name(packet), self._module_stack[-1])
+        leaf_names = [self._leaf_names[id(a)] for a in arguments if id(a) in self._leaf_names]
+        if leaf_names:
+            self.used.update(leaf_names)
+        operation.inputs = tuple(self.axes(argument) for argument in arguments)
+        operation.parameters = self._parameters_of(operation.inputs)
+        call = Call(function, args, kwargs, output, operation)
+        rule = self._rules.get(operation.name, self._fallback)
+        result = rule(self, call)
+        operation.outputs = self._assign_outputs(output, result)
+        self.operations.append(operation)
+        return output
+
+    def _parameters_of(self, inputs: tuple[Axes, ...]) -> tuple[str, ...]:
+        names: dict[str, None] = {}
+        for axes in inputs:
+            for dim in axes:
+                if dim.leaf is not None:
+                    names[dim.leaf.tensor] = None
+        return tuple(names)
+
+    def _assign_outputs(self, output: Any, result: Any) -> tuple[Axes, ...]:
+        if isinstance(output, Tensor):
+            return (self.assign(output, result),)
+        tensors = [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)]
+        if not tensors:
+            return ()
+        if result and isinstance(result[0], Dim):
+            result = [result] * len(tensors)
+        return tuple(self.assign(tensor, axes) for tensor, axes in zip(tensors, result, strict=True))
+
+    def enter_module(self, module: nn.Module, _: Any) -> None:
+        """Note which module runs; a forward pre-hook."""
+        self._module_stack.append(self._module_names.get(id(module), self._module_stack[-1]))
+
+    def leave_module(self, module: nn.Module, _: Any, __: Any) -> None:
+        """Forget the innermost module; a forward hook."""
+        self._module_stack.pop()
+
+
+def operator_name(packet: Any) -> str:
+    """Return ``name`` for an ATen operator and ``namespace.name`` for any other."""
+    namespace, _, name = packet._qualified_op_name.partition("::")
+    return name if namespace == "aten" else f"{namespace}.{name}"
+
+
+def tensor_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """Return an operator's tensor arguments in order, also those inside lists."""
+    found: list[Tensor] = []
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found.extend(item for item in value if isinstance(item, Tensor))
+    return found
+
+
+@contextmanager
+def observing(tracer: Tracer, model: nn.Module, training: bool = False) -> Iterator[None]:
+    """Put a model into evaluation (or training) mode under a tracer, and leave no trace of it."""
+    modes = [(module, module.training) for module in model.modules()]
+    with ExitStack() as stack:
+        stack.callback(lambda: [setattr(module, "training", mode) for module, mode in modes])
+        for module, _ in modes:
+            module.training = training
+        register = nn.modules.module
+        stack.callback(register.register_module_forward_pre_hook(tracer.enter_module).remove)
+        stack.callback(register.register_module_forward_hook(tracer.leave_module, always_call=True).remove)
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(tracer)
+        yield
+
+
+def run_on_meta(tracer: Tracer, model: nn.Module, inputs: Inputs, training: bool = False) -> None:
+    """Trace a model on the ``meta`` device: shapes only, nothing is computed or allocated."""
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in leaves(model).items():
+        stand_in = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+        tensors[name] = stand_in
+        tracer.add_leaf(name, stand_in)
+    args, kwargs = tree_map_only(Tensor, lambda t: t.detach().to("meta"), call_arguments(inputs))
+    _add_inputs(tracer, (args, kwargs))
+    with observing(tracer, model, training):
+        output = torch.func.functional_call(model, tensors, args, kwargs, tie_weights=True)
+    _freeze_outputs(tracer, output)
+
+
+def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs) -> None:
+    """Trace a model on its own device with real values; buffers are put back as they were."""
+    for name, tensor in leaves(model).items():
+        tracer.add_leaf(name, tensor)
+    args, kwargs = call_arguments(inputs)
+    _add_inputs(tracer, (args, kwargs))
+    kept = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    try:
+        with observing(tracer, model):
+            output = model(*args, **kwargs)
+    except Exception as error:
+        raise TraceError(
+            f"{type(model).__name__} does not run on these inputs ({describe(inputs)}): "
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        ) from error
+    finally:
+        with torch.no_grad():
+            for buffer, value in kept:
+                if buffer.shape == value.shape and not buffer.is_meta:
+                    buffer.copy_(value)
+    _freeze_outputs(tracer, output)
+
+
+def leaves(model: nn.Module) -> dict[str, Tensor]:
+    """Return parameters and buffers by name, each shared one once, under its first name."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def describe(inputs: Inputs) -> str:
+    """Return the shapes of inputs for an error message."""
+    args, kwargs = call_arguments(inputs)
+    parts = [_describe_one(value) for value in args]
+    parts += [f"{name}={_describe_one(value)}" for name, value in kwargs.items()]
+    return ", ".join(parts) or "no inputs"
+
+
+def _describe_one(value: Any) -> str:
+    return f"tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def _add_inputs(tracer: Tracer, arguments: Any) -> None:
+    for leaf in tree_flatten(arguments)[0]:
+        if isinstance(leaf, Tensor):
+            tracer.assign(leaf, tuple(fixed(size, FROM_INPUT) for size in leaf.shape))
+
+
+def _freeze_outputs(tracer: Tracer, output: Any) -> None:
+    for leaf in _tensors_in(output):
+        for dim in tracer.axes(leaf):
+            tracer.freeze(dim, FROM_OUTPUT)
+
+
+def _tensors_in(value: Any) -> list[Tensor]:
+    found = [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
+    if not found and hasattr(value, "__dict__"):
+        found = [leaf for leaf in tree_flatten(dict(vars(value)))[0] if isinstance(leaf, Tensor)]
+    return found

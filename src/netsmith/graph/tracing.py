@@ -1,0 +1,97 @@
+"""``trace``: from a model and its inputs to the structure graph."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from netsmith.contracts import Inputs
+from netsmith.errors import NetsmithError, TraceError
+from netsmith.graph.axes import Leaf
+from netsmith.graph.rules import RULES, fallback
+from netsmith.graph.solve import solve
+from netsmith.graph.structure import Role, StructureGraph
+from netsmith.graph.tracer import Tracer, leaves, run_for_real, run_on_meta
+
+
+def trace(model: nn.Module, inputs: Inputs) -> StructureGraph:
+    """Run a model once and return its structure graph.
+
+    The run sees every operator that executes, so functional code, raw and tied parameters and
+    parametrizations need no special care. It is made on the ``meta`` device where the model allows
+    (nothing is computed or allocated), with real values where it does not. The model is left as found:
+    values, buffers, modes, hooks and random state.
+
+    Args:
+        model: any module that runs.
+        inputs: one tensor, a tuple of positional arguments, or a dict of keyword arguments.
+
+    Raises:
+        TraceError: the model does not run on these inputs, or has lazily initialised parameters.
+
+    Example:
+        >>> import torch, netsmith as ns
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 3))
+        >>> ns.trace(net, torch.zeros(1, 3, 8, 8)).groups
+        [Group('0.weight:0', size=8, owns 0.weight:0, 0.bias:0, 2.weight:1)]
+    """
+    return graph_of(run(model, inputs), model)
+
+
+def run(model: nn.Module, inputs: Inputs, *, real: bool = False) -> Tracer:
+    """Run a model under a fresh tracer, on ``meta`` if possible, and return the tracer."""
+    _check(model)
+    if not real:
+        try:
+            tracer = _tracer(model)
+            run_on_meta(tracer, model, inputs)
+        except NetsmithError:
+            raise
+        except Exception:  # whatever cannot run without values: run it with them, and report from there
+            real = True
+    if real:
+        tracer = _tracer(model)
+        run_for_real(tracer, model, inputs)
+    _follow_training_branches(tracer, model, inputs)
+    return tracer
+
+
+def graph_of(tracer: Tracer, model: nn.Module) -> StructureGraph:
+    """Solve what a tracer has recorded."""
+    roles: dict[Leaf, Role] = dict.fromkeys(tracer.produced, "out")
+    roles.update(dict.fromkeys(tracer.contracted, "in"))
+    sizes = {name: tensor.element_size() for name, tensor in leaves(model).items()}
+    parameters = {name for name, _ in model.named_parameters()}
+    return StructureGraph(
+        tracer.leaves, tracer.operations, solve(tracer.constraints), roles, tracer.used, sizes, parameters
+    )
+
+
+def _tracer(model: nn.Module) -> Tracer:
+    names: dict[int, str] = {}
+    for name, module in model.named_modules():
+        names.setdefault(id(module), name)
+    return Tracer(RULES, fallback, names)
+
+
+def _check(model: nn.Module) -> None:
+    if not isinstance(model, nn.Module):
+        raise TraceError(f"expected a torch.nn.Module to trace, got {type(model).__name__}")
+    for name, tensor in leaves(model).items():
+        if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+            raise TraceError(f"{name} is not initialised yet; run the model once before tracing it")
+
+
+def _follow_training_branches(tracer: Tracer, model: nn.Module, inputs: Inputs) -> None:
+    """Parameters that evaluation never touches may belong to a branch of training; look there too."""
+    unused = [name for name, _ in model.named_parameters() if name not in tracer.used]
+    if not unused:
+        return
+    operations = list(tracer.operations)
+    try:
+        run_on_meta(tracer, model, inputs, training=True)
+    except Exception:
+        # A model that cannot train on these inputs keeps what evaluation showed; what nobody saw stays whole.
+        return
+    finally:
+        tracer.operations[:] = operations

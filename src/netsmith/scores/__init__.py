@@ -1,0 +1,6 @@
+"""Scores: how much each channel matters, one tensor per group of the structure graph."""
+
+from netsmith.scores.magnitude import magnitude
+from netsmith.scores.random import Random
+
+__all__ = ["Random", "magnitude"]
