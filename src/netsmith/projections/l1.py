@@ -55,7 +55,7 @@ class L1Ball:
 
     Args:
         radius: largest l1 norm allowed, in units of the weights, >= 0; absolute, so scale it with the layer
-            (``L1Ball(0.1 * weight.abs().sum())`` keeps a tenth of the norm).
+            (``0.1 * L1Ball(0).norm(weight).item()`` keeps a tenth of the norm).
         batch_dims: leading dimensions that number independent tensors.
     """
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from netsmith.cards import card
-from netsmith.projections.numerics import as_rows, check_radius, merge, towards_zero, within
+from netsmith.projections.numerics import as_rows, check_finite, check_radius, merge, towards_zero, within
 
 
 def l2_ball(tensor: Tensor, radius: float, *, batch_dims: int = 0) -> Tensor:
@@ -72,5 +72,6 @@ class L2Ball:
         """Return ``-radius · g / ‖g‖₂``; zeros for a zero gradient (every point is as good there)."""
         rows = as_rows(gradient, self.batch_dims)
         norm = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+        check_finite(norm)
         point = rows * (-self.radius / torch.where(norm > 0, norm, 1.0))
         return towards_zero(point, gradient.dtype).reshape(gradient.shape)

@@ -123,7 +123,9 @@ class NuclearBall:
     def minimise_linear(self, gradient: Tensor) -> Tensor:
         """Return the rank-one ``-radius · u vᵀ`` of the largest singular value of the gradient."""
         matrix, batch_dims = self._fold(gradient)
-        left, _, right = torch.linalg.svd(_matrices(matrix, batch_dims), full_matrices=False)
+        matrices = _matrices(matrix, batch_dims)
+        check_finite(matrices)
+        left, _, right = torch.linalg.svd(matrices, full_matrices=False)
         vertex = -self.radius * left[..., :, :1] @ right[..., :1, :]
         if gradient.dtype != vertex.dtype:
             vertex = vertex * _room_for_rounding(vertex, self.radius, gradient.dtype)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from netsmith.projections.numerics import check_finite
+
 # Each Newton step divides (excess x number of active entries) by four or more (Newton-Dinkelbach), so that 64
 # steps exhaust float64 whatever the input; usual inputs need four to ten.
 _STEPS = 64
@@ -71,6 +73,7 @@ def sparse_vertex(gradient: Tensor, radius: float) -> Tensor:
     Args:
         gradient: ``[rows, entries]``; an all-zero row gets the first vertex.
     """
+    check_finite(gradient)
     best = gradient.abs().argmax(-1, keepdim=True)
     side = torch.where(gradient.gather(-1, best) >= 0, -radius, radius)
     return torch.zeros_like(gradient).scatter(-1, best, side.to(gradient.dtype))
