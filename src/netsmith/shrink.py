@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 
 from netsmith.contracts import Inputs, Keep, Loss, Score
 from netsmith.cost.budget import Budget
@@ -17,13 +15,12 @@ from netsmith.cost.counting import Cost, CostTable
 from netsmith.edits import remove
 from netsmith.errors import BudgetError, EditError
 from netsmith.graph import StructureGraph
-from netsmith.graph.masked import OtherOperators, run_masked
-from netsmith.graph.tracer import call_arguments
 from netsmith.graph.tracing import graph_of, run
 from netsmith.scores.magnitude import magnitude
+from netsmith.selection import Scope, chooser
+from netsmith.verify import check_against, masked_output
 
 RoundTo = int | Literal["auto"] | Mapping[str, int]
-Scope = Literal["global", "local"]
 
 
 def shrink(
@@ -91,17 +88,17 @@ def shrink(
     if not free:
         raise EditError(f"nothing to remove: {_why_nothing(graph, protect)}")
     multiples = _multiples(graph, round_to, latency)
-    choose = _chooser(graph, scores, free, multiples, scope)
+    choose = chooser(scores, free, multiples, scope)
     steps = sum(graph.group(name).size for name in free)
     if ratio is not None:
         keep = choose(round(ratio * steps))
     else:
         assert budget is not None
         keep = keep_for(graph, budget, choose, steps, latency, energy)
-    reference = _reference(model, inputs, graph, keep) if verify else None
+    reference = masked_output(model, inputs, graph, keep) if verify else None
     smaller, _ = remove(model, graph, keep, inplace=False)
     if verify:
-        compare(smaller, inputs, reference)
+        check_against(smaller, inputs, reference)
     return remove(model, graph, keep, inplace=True)[0] if inplace else smaller
 
 
@@ -224,123 +221,3 @@ def _multiples(graph: StructureGraph, round_to: RoundTo, latency: CostTable | No
     if not isinstance(round_to, int) or isinstance(round_to, bool) or round_to < 1:
         raise BudgetError(f"round_to={round_to!r} must be a whole number of channels, a mapping, or 'auto'")
     return {group.name: round_to for group in graph.groups}
-
-
-def _chooser(
-    graph: StructureGraph, scores: dict[str, Tensor], free: list[str], multiples: dict[str, int], scope: Scope
-) -> Callable[[int], Keep]:
-    """Return a function from a number of channels to the keep without the lowest-scoring that many."""
-    order = {name: torch.argsort(scores[name], stable=True) for name in free}
-    sizes = {name: len(order[name]) for name in free}
-    total = sum(sizes.values())
-    if scope == "global":
-        everything = torch.cat([scores[name] for name in free])
-        owner = torch.cat([torch.full((sizes[name],), i) for i, name in enumerate(free)])
-        ranked = owner[torch.argsort(everything, stable=True)]
-
-    def choose(count: int) -> Keep:
-        if scope == "global":
-            gone = torch.bincount(ranked[:count], minlength=len(free)).tolist()
-        else:
-            gone = [math.floor(sizes[name] * count / total) for name in free]
-        return {
-            name: _without(order[name], _rounded(sizes[name] - gone[i], sizes[name], multiples[name]))
-            for i, name in enumerate(free)
-        }
-
-    return choose
-
-
-def _rounded(stay: int, size: int, multiple: int) -> int:
-    """Round a width up to its multiple, within [1, size]; a group narrower than the multiple stays whole."""
-    return min(size, max(multiple, math.ceil(stay / multiple) * multiple)) if size > multiple else size
-
-
-def _without(order: Tensor, stay: int) -> Tensor:
-    mask = torch.ones(len(order), dtype=torch.bool)
-    mask[order[: len(order) - stay]] = False
-    return mask
-
-
-def _reference(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Keep) -> Any:
-    """Return the masked original's output; traces again with values if the operators differ without."""
-    if any(parameter.is_meta for parameter in model.parameters()):
-        return None
-    with evaluating(model), torch.random.fork_rng(devices=[]):
-        try:
-            return run_masked(model, inputs, graph, keep)
-        except OtherOperators:
-            real = graph_of(run(model, inputs, real=True), model)
-            if [group.name for group in real.groups] != [group.name for group in graph.groups]:
-                raise
-            return run_masked(model, inputs, real, keep)
-
-
-def compare(smaller: nn.Module, inputs: Inputs, reference: Any) -> None:
-    """Check one forward pass of a smaller model against the masked original.
-
-    Raises:
-        EditError: it does not run, or its output differs beyond floating-point tolerance.
-    """
-    if reference is None:
-        return
-    args, kwargs = call_arguments(inputs)
-    try:
-        with evaluating(smaller), torch.no_grad(), torch.random.fork_rng(devices=[]):
-            output = smaller(*args, **kwargs)
-    except Exception as error:
-        place = _last_line_outside_torch(error)
-        raise EditError(
-            f"the smaller model does not run ({type(error).__name__} at {place}: {str(error).splitlines()[0]}); "
-            "the original is untouched. A size is probably fixed in the code there: compute it from the tensor, "
-            "or protect the layers before it"
-        ) from error
-    expected = [leaf for leaf in tree_flatten(reference)[0] if isinstance(leaf, Tensor)]
-    got = [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)]
-    for want, have in zip(expected, got, strict=True):
-        difference = relative_difference(have, want)
-        if not difference <= _tolerance(want.dtype):
-            raise EditError(
-                f"the smaller model's output differs from the masked original's by {difference:.2g} (relative); "
-                "the original is untouched. Please report this model: its structure was read wrongly"
-            )
-
-
-def relative_difference(got: Tensor, want: Tensor) -> float:
-    """Return ``max|got - want| / max|want|`` (0 for empty or equal tensors, infinite for other shapes)."""
-    if got.shape != want.shape:
-        return math.inf
-    if got.numel() == 0 or not got.dtype.is_floating_point:
-        return 0.0 if torch.equal(got, want) else math.inf
-    scale = float(want.abs().max().double())
-    return float((got.double() - want.double()).abs().max()) / max(scale, 1e-12)
-
-
-def _tolerance(dtype: torch.dtype) -> float:
-    return {torch.float64: 1e-10, torch.float32: 1e-4}.get(dtype, 5e-2)
-
-
-def _last_line_outside_torch(error: BaseException) -> str:
-    place = "unknown place"
-    traceback = error.__traceback__
-    while traceback is not None:
-        name = traceback.tb_frame.f_code.co_filename
-        if "/torch/" not in name:
-            place = f"{name}:{traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return place
-
-
-class evaluating:  # noqa: N801 - a context manager reads as a verb
-    """Put a model into evaluation mode for a while; every module's own mode comes back."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._modes = [(module, module.training) for module in model.modules()]
-
-    def __enter__(self) -> None:
-        for module, _ in self._modes:
-            module.training = False
-
-    def __exit__(self, *_: object) -> None:
-        for module, mode in self._modes:
-            module.training = mode

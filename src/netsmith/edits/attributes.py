@@ -16,7 +16,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from netsmith.errors import EditError
 from netsmith.graph import Operation, StructureGraph
+from netsmith.graph.axes import Dim
+from netsmith.graph.sizes import Attribute, Requirement, attributes_in, evaluate
 
 Shapes = Callable[[str], tuple[int, ...] | None]
 
@@ -29,7 +32,7 @@ def mended(
     for operation in graph.operations:
         if operation.constants or operation.widths:
             by_module.setdefault(operation.module, operation)
-    found: dict[str, dict[str, Any]] = {}
+    found = _required(graph, alive)
     for path, module in model.named_modules():
         operation = by_module.get(path)
         widths = {k: graph.width(d, alive) for k, d in operation.widths.items()} if operation else {}
@@ -37,7 +40,49 @@ def mended(
         new = _attributes(module, _Shapes(module, path, changed), widths, constants)
         different = {name: value for name, value in new.items() if getattr(module, name) != value}
         if different:
-            found[path] = different
+            found.setdefault(path, {}).update(different)
+    return found
+
+
+def _required(graph: StructureGraph, alive: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
+    """Solve for the attributes of the user's own modules that sizes in the forward pass were derived from.
+
+    Each attribute is tried with every width that the sizes derived from it must have; all of its sizes must
+    come out right.
+
+    Raises:
+        EditError: no value of an attribute fits all its uses, or a size that follows from others does not.
+    """
+
+    def width(dim: Dim) -> int:
+        return graph.width(dim, alive)
+
+    used: dict[Attribute, list[Requirement]] = {}
+    for requirement in graph.requirements:
+        for attribute in attributes_in(requirement.source):
+            used.setdefault(attribute, []).append(requirement)
+    now = {attribute: attribute.value for attribute in used}
+    values: dict[Attribute, int] = dict(now)
+    for _ in range(len(now) + 1):
+        for attribute, requirements in used.items():
+            candidates = [values[attribute], *(width(r.axis) for r in requirements)]
+            values[attribute] = max(
+                candidates,
+                key=lambda value, a=attribute, rs=requirements: sum(
+                    evaluate(r.source, width, {**values, a: value}) == width(r.axis) for r in rs
+                ),
+            )
+    for requirement in graph.requirements:
+        if evaluate(requirement.source, width, values) != width(requirement.axis):
+            names = ", ".join(str(attribute) for attribute in attributes_in(requirement.source))
+            raise EditError(
+                f"the code of module {requirement.module or '(the model)'} computes a size "
+                f"{'from ' + names if names else ''} that cannot become {width(requirement.axis)}; protect it"
+            )
+    found: dict[str, dict[str, Any]] = {}
+    for attribute, value in values.items():
+        if value != now[attribute]:
+            found.setdefault(attribute.module, {})[attribute.name] = value
     return found
 
 

@@ -115,6 +115,8 @@ class Constraints:
     """Everything a trace has learnt about elements, recorded now and solved once at the end."""
 
     count: int = 0
+    starts: list[int] = field(default_factory=list)
+    """The first element of every dimension that was made fresh."""
     unions: list[tuple[Elements, Elements]] = field(default_factory=list)
     equalities: list[tuple[Dim, Dim]] = field(default_factory=list)
     """Dimensions of which at least one has several owners per index."""
@@ -125,6 +127,7 @@ class Constraints:
         if size == 1:
             return Dim(1, (), "a single channel", leaf=leaf)
         start = self.count
+        self.starts.append(start)
         self.count += size
         return Dim(size, (np.arange(start, start + size, dtype=np.int64),), leaf=leaf)
 

@@ -22,17 +22,23 @@ from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import call_arguments, operator_name, tensor_arguments
 
 
-class OtherOperators(TraceError):
+LAYOUT = frozenset(
+    {"view", "_unsafe_view", "_reshape_alias", "clone", "contiguous", "alias", "detach", "empty"}
+)
+"""Operators that differ with the memory layout a device prefers; none of them reads channels."""
+
+
+class OtherOperatorsError(TraceError):
     """The model did not run the operators that its graph was traced from."""
 
 
 def run_masked(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Keep) -> Any:
     """Return what a model puts out when the channels that ``keep`` removes are masked at their readers.
 
-    The model runs in the mode it is in, without gradients.
+    The model runs in the mode it is in, which must be the one it was traced in, without gradients.
 
     Raises:
-        TraceError: the model ran other operators than the traced ones.
+        OtherOperatorsError: the model ran other operators than the traced ones.
     """
     args, kwargs = call_arguments(inputs)
     with torch.no_grad(), _Masking(graph, graph.survivors(keep)):
@@ -44,6 +50,7 @@ class _Masking(TorchDispatchMode):
         super().__init__()
         self._graph = graph
         self._alive = alive
+        self._operations = [operation for operation in graph.operations if operation.name not in LAYOUT]
         self._next = 0
 
     def __torch_dispatch__(
@@ -51,6 +58,8 @@ class _Masking(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         name = operator_name(function.overloadpacket)
+        if name in LAYOUT:
+            return function(*args, **kwargs)
         operation = self._expect(name)
         masks = [(read, self._mask(read)) for read in operation.reads]
         masks = [(read, mask) for read, mask in masks if not bool(mask.all())]
@@ -69,35 +78,18 @@ class _Masking(TorchDispatchMode):
         return function(*(_swap(arg, new) for arg in args), **{k: _swap(v, new) for k, v in kwargs.items()})
 
     def _expect(self, name: str) -> Operation:
-        operations = self._graph.operations
-        while (
-            self._next < len(operations)
-            and operations[self._next].name != name
-            and _quiet(operations, self._next)
-        ):
-            self._next += 1
-        if self._next >= len(operations) or operations[self._next].name != name:
-            if name in QUIET:
-                return Operation(-1, name, "")
-            raise OtherOperators(f"the model ran {name} where the traced run did something else")
+        if self._next >= len(self._operations) or self._operations[self._next].name != name:
+            more = self._next < len(self._operations)
+            traced = self._operations[self._next].name if more else "nothing more"
+            raise OtherOperatorsError(f"the model ran {name} where the traced run had {traced}")
         self._next += 1
-        return operations[self._next - 1]
+        return self._operations[self._next - 1]
 
     def _mask(self, read: Read) -> Tensor:
         return torch.from_numpy(self._graph.kept(read.axis, self._alive))
 
     def _groups(self, operation: Operation) -> int:
         return self._graph.width(operation.constants["groups"], self._alive)
-
-
-QUIET = frozenset(
-    {"add_", "empty", "detach", "clone", "bernoulli_", "div_", "native_dropout", "mul", "_to_copy"}
-)
-"""Operators that training adds around the structure (counters, dropout masks); they read no channels."""
-
-
-def _quiet(operations: list[Operation], position: int) -> bool:
-    return operations[position].name in QUIET and not operations[position].reads
 
 
 def _hide(tensor: Tensor, read: Read, mask: Tensor) -> Tensor:

@@ -41,7 +41,15 @@ class Products:
 class Solution:
     """The solved constraints: maps any dimension to the channels that own each of its indices."""
 
-    def __init__(self, parent: Elements, frozen: Frozen, products: Products | None = None) -> None:
+    def __init__(
+        self,
+        parent: Elements,
+        frozen: Frozen,
+        products: Products | None = None,
+        starts: Elements | None = None,
+    ) -> None:
+        self.count = len(parent)
+        self._starts = np.zeros(1, dtype=np.int64) if starts is None else starts
         self._parent = parent
         self._frozen_by = frozen
         self._products = products
@@ -49,6 +57,10 @@ class Solution:
         if frozen:
             elements = np.concatenate([array for array, _ in frozen])
             self._frozen[parent[elements[elements != NOBODY]]] = True
+
+    def origins(self, channels: Elements) -> Elements:
+        """Return, per channel, the number of the dimension it was first made in: siblings share it."""
+        return np.searchsorted(self._starts, channels, side="right")
 
     def channels(self, dim: Dim) -> Elements:
         """Return the channels that own each index, shape ``[size, owners]``, :data:`NOBODY` for none."""
@@ -137,6 +149,7 @@ def solve(constraints: Constraints) -> Solution:
     """Solve a trace's constraints."""
     parent = unite(np.arange(constraints.count, dtype=np.int64), constraints.unions)
     frozen = list(constraints.frozen)
+    starts = np.array(constraints.starts, dtype=np.int64)
     # Where one side of a pair has an owner and the other has none, the owner must stay.
     for left, right in constraints.unions:
         for one, other in ((left, right), (right, left)):
@@ -146,7 +159,7 @@ def solve(constraints: Constraints) -> Solution:
     equalities = [(stack(a), stack(b), a.reason or b.reason) for a, b in constraints.equalities]
     for _ in range(ROUNDS):
         if not equalities:
-            return Solution(parent, frozen)
+            return Solution(parent, frozen, None, starts)
         step = _Round(Solution(parent, frozen), len(parent))
         for left, right, reason in equalities:
             step.compare(left, right, reason)
@@ -155,7 +168,7 @@ def solve(constraints: Constraints) -> Solution:
         if not step.changed:
             step.break_cycles()
         if not step.changed:
-            return Solution(parent, frozen, step.products)
+            return Solution(parent, frozen, step.products, starts)
         parent = unite(parent, step.unions)
         frozen.extend(step.freezes)
     for left, right, _ in equalities:

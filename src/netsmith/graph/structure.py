@@ -16,6 +16,7 @@ from netsmith.contracts import Keep
 from netsmith.errors import EditError, UnknownNameError
 from netsmith.graph.axes import NOBODY, Dim, Elements, Leaf
 from netsmith.graph.operation import Operation
+from netsmith.graph.sizes import Requirement
 from netsmith.graph.solve import Solution
 
 Role = Literal["out", "in", "along"]
@@ -66,7 +67,9 @@ class StructureGraph:
         used: set[str],
         itemsize: Mapping[str, int],
         parameters: set[str],
+        requirements: list[Requirement],
     ) -> None:
+        self.requirements = requirements
         self.operations = operations
         self.parameters = frozenset(parameters)
         self.itemsize = dict(itemsize)
@@ -171,12 +174,12 @@ class StructureGraph:
         table = _owner_table(rows)
         roots, number = np.unique(table[0], return_inverse=True)
         self._channel_count = len(roots)
-        self._numbers = np.full(int(roots.max()) + 2 if len(roots) else 1, len(roots), dtype=np.int64)
+        self._numbers = np.full(self._solution.count + 1, len(roots), dtype=np.int64)
         self._numbers[roots] = np.arange(len(roots))
         if not len(roots):
             return []
         groups = []
-        for members in _by_signature(number, table[1], len(roots), len(leaves)):
+        for members in _by_signature(number, table[1], self._solution.origins(roots), len(leaves)):
             if len(members) > 1:
                 groups.append(self._make_group(members, number, table[1], table[2], leaves))
         groups.sort(key=lambda pair: pair[0])
@@ -234,10 +237,13 @@ def _owner_table(rows: list[Elements]) -> tuple[Elements, Elements, Elements]:
     return np.concatenate(channel), np.concatenate(leaf), np.concatenate(index)
 
 
-def _by_signature(number: Elements, leaf: Elements, channels: int, leaves: int) -> list[Elements]:
-    """Group channels that own equally many indices of the same leaves."""
+def _by_signature(number: Elements, leaf: Elements, origins: Elements, leaves: int) -> list[Elements]:
+    """Group channels of one origin that own equally many indices of the same leaves.
+
+    The origin tells the factors of one dimension apart: heads and head width own the same leaves.
+    """
     hashes = np.random.default_rng(0).integers(1, 2**62, size=leaves, dtype=np.int64).astype(np.uint64)
-    signature = np.zeros(channels, dtype=np.uint64)
+    signature = origins.astype(np.uint64)
     np.add.at(signature, number, hashes[leaf])
     order = np.argsort(signature, kind="stable")
     edges = np.flatnonzero(np.diff(signature[order])) + 1

@@ -16,9 +16,11 @@ from netsmith.contracts import Inputs
 from netsmith.errors import TraceError
 from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.operation import Operation, Read
+from netsmith.graph.sizes import Requirement, SizeWatch, TracedInt, is_torch_module, traced_attributes
 
 FROM_INPUT = "a dimension of the model's input"
 FROM_OUTPUT = "a dimension of the model's output"
+WRITTEN = "its size is written in the code"
 FROM_CONSTANT = "a dimension of a tensor that is neither a parameter nor a buffer"
 
 
@@ -59,12 +61,15 @@ class Tracer(TorchDispatchMode):
         self.operations: list[Operation] = []
         self.leaves: dict[Leaf, Dim] = {}
         self.used: set[str] = set()
+        self.requirements: list[Requirement] = []
+        self.given: dict[Any, Any] = {}
         self.contracted: set[Leaf] = set()
         self.produced: set[Leaf] = set()
         self._rules = rules
         self._fallback = fallback
         self._module_names = names
         self._module_stack: list[str] = [""]
+        self._in_torch_module: list[bool] = [False]
         self._axes: dict[int, tuple[Tensor, Axes]] = {}
         self._leaf_names: dict[int, str] = {}
 
@@ -96,6 +101,22 @@ class Tracer(TorchDispatchMode):
     def factor(self, dim: Dim, sizes: list[int]) -> Axes:
         """Split a dimension row-major into factors."""
         return self.constraints.factor(dim, sizes)
+
+    def sized_by_code(self, axis: Dim, slot: int | str) -> Dim:
+        """Check a dimension against the size the code gave for it: it must follow, or the dimension is frozen.
+
+        ``slot`` is the position or name under which the size was given. A size that PyTorch worked out
+        itself (``-1``, a flatten) follows; so does one a ``torch.nn`` module keeps, which is mended.
+        """
+        value = self.given.get(slot)
+        if not axis.owners or value is None or value == -1:
+            return axis
+        if isinstance(slot, str) and self._in_torch_module[-1]:
+            return axis
+        if isinstance(value, TracedInt):
+            self.requirements.append(Requirement(value.source, axis, self._module_stack[-1]))
+            return axis
+        return self.freeze(axis, WRITTEN)
 
     def read(self, call: Call, tensor: Tensor, dim: int, *, statistic: bool = False) -> None:
         """Record that an operator reads all of a dimension of one of its arguments."""
@@ -165,13 +186,22 @@ class Tracer(TorchDispatchMode):
             result = [result] * len(tensors)
         return tuple(self.assign(tensor, axes) for tensor, axes in zip(tensors, result, strict=True))
 
+    def watching(self, model: nn.Module) -> ExitStack:
+        """Return a context in which the sizes that the model's own code computes are traced."""
+        stack = ExitStack()
+        stack.enter_context(traced_attributes(model, self._module_names))
+        stack.enter_context(SizeWatch(self))
+        return stack
+
     def enter_module(self, module: nn.Module, _: Any) -> None:
         """Note which module runs; a forward pre-hook."""
         self._module_stack.append(self._module_names.get(id(module), self._module_stack[-1]))
+        self._in_torch_module.append(is_torch_module(module))
 
     def leave_module(self, module: nn.Module, _: Any, __: Any) -> None:
         """Forget the innermost module; a forward hook."""
         self._module_stack.pop()
+        self._in_torch_module.pop()
 
 
 def operator_name(packet: Any) -> str:
@@ -205,6 +235,7 @@ def observing(tracer: Tracer, model: nn.Module, training: bool = False) -> Itera
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.no_grad())
         stack.enter_context(tracer)
+        stack.enter_context(tracer.watching(model))
         yield
 
 
@@ -222,7 +253,7 @@ def run_on_meta(tracer: Tracer, model: nn.Module, inputs: Inputs, training: bool
     _freeze_outputs(tracer, output)
 
 
-def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs) -> None:
+def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs, training: bool = False) -> None:
     """Trace a model on its own device with real values; buffers are put back as they were."""
     for name, tensor in leaves(model).items():
         tracer.add_leaf(name, tensor)
@@ -230,7 +261,7 @@ def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs) -> None:
     _add_inputs(tracer, (args, kwargs))
     kept = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     try:
-        with observing(tracer, model):
+        with observing(tracer, model, training):
             output = model(*args, **kwargs)
     except Exception as error:
         raise TraceError(

@@ -38,20 +38,23 @@ def trace(model: nn.Module, inputs: Inputs) -> StructureGraph:
     return graph_of(run(model, inputs), model)
 
 
-def run(model: nn.Module, inputs: Inputs, *, real: bool = False) -> Tracer:
-    """Run a model under a fresh tracer, on ``meta`` if possible, and return the tracer."""
+def run(model: nn.Module, inputs: Inputs, *, real: bool = False, training: bool = False) -> Tracer:
+    """Run a model under a fresh tracer, on ``meta`` unless that fails or ``real`` is set, and return the tracer.
+
+    ``training`` traces what runs in training mode instead of evaluation.
+    """
     _check(model)
-    if not real:
-        try:
-            tracer = _tracer(model)
-            run_on_meta(tracer, model, inputs)
-        except NetsmithError:
-            raise
-        except Exception:  # whatever cannot run without values: run it with them, and report from there
-            real = True
-    if real:
-        tracer = _tracer(model)
-        run_for_real(tracer, model, inputs)
+    tracer = _tracer(model)
+    try:
+        if real:
+            run_for_real(tracer, model, inputs, training)
+        else:
+            run_on_meta(tracer, model, inputs, training)
+    except NetsmithError:
+        raise
+    except Exception:
+        # Whatever cannot run without values runs with them; if that fails too, its error is the user's.
+        return run(model, inputs, real=True, training=training)
     _follow_training_branches(tracer, model, inputs)
     return tracer
 
@@ -63,7 +66,14 @@ def graph_of(tracer: Tracer, model: nn.Module) -> StructureGraph:
     sizes = {name: tensor.element_size() for name, tensor in leaves(model).items()}
     parameters = {name for name, _ in model.named_parameters()}
     return StructureGraph(
-        tracer.leaves, tracer.operations, solve(tracer.constraints), roles, tracer.used, sizes, parameters
+        tracer.leaves,
+        tracer.operations,
+        solve(tracer.constraints),
+        roles,
+        tracer.used,
+        sizes,
+        parameters,
+        tracer.requirements,
     )
 
 

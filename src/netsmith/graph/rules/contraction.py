@@ -48,6 +48,7 @@ def convolution(tracer: Tracer, call: Call) -> Axes:
     operation.scale = tensor.shape[0] * prod(place.shape[2:]) * prod(weight.shape[2:])
     operation.iterations = (first, second)
     operation.widths = {"in": channels, "out": out, "groups": group}
+    tracer.sized_by_code(group, "groups")
     operation.constants["groups"] = group
     operation.geometry = {
         "batch": tensor.shape[0],

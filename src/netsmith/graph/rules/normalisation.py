@@ -48,6 +48,7 @@ def group_norm(tracer: Tracer, call: Call) -> list[Axes]:
         tracer.read(call, tensor, 1, statistic=True)
     else:
         group = axes[1]
+    tracer.sized_by_code(group, "groups")
     call.operation.constants["groups"] = group
     return [tuple(axes), *(_blank(output) for output in call.output[1:])]
 

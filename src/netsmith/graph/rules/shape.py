@@ -51,7 +51,8 @@ def _regroup(tracer: Tracer, run: list[Dim], sizes: list[int]) -> Axes:
 def view(tracer: Tracer, call: Call) -> Axes:
     """``view``, ``reshape`` and their copies."""
     call.operation.kind = "view"
-    return reshape(tracer, tracer.axes(call.args[0]), list(call.output.shape))
+    axes = reshape(tracer, tracer.axes(call.args[0]), list(call.output.shape))
+    return tuple(tracer.sized_by_code(dim, position) for position, dim in enumerate(axes))
 
 
 def permute(tracer: Tracer, call: Call) -> Axes:

@@ -1,0 +1,101 @@
+"""The proof that a cut is exact: one forward pass against the masked original."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
+
+from netsmith.contracts import Inputs, Keep
+from netsmith.errors import EditError
+from netsmith.graph import StructureGraph
+from netsmith.graph.masked import OtherOperatorsError, run_masked
+from netsmith.graph.tracer import call_arguments
+from netsmith.graph.tracing import graph_of, run
+
+
+def masked_output(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Keep) -> Any:
+    """Return the masked original's output; traces again with values if the operators differ without."""
+    if any(parameter.is_meta for parameter in model.parameters()):
+        return None
+    with evaluating(model), torch.random.fork_rng(devices=[]):
+        try:
+            return run_masked(model, inputs, graph, keep)
+        except OtherOperatorsError:
+            real = graph_of(run(model, inputs, real=True), model)
+            if [group.name for group in real.groups] != [group.name for group in graph.groups]:
+                raise
+            return run_masked(model, inputs, real, keep)
+
+
+def check_against(smaller: nn.Module, inputs: Inputs, reference: Any) -> None:
+    """Check one forward pass of a smaller model against the masked original.
+
+    Raises:
+        EditError: it does not run, or its output differs beyond floating-point tolerance.
+    """
+    if reference is None:
+        return
+    args, kwargs = call_arguments(inputs)
+    try:
+        with evaluating(smaller), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            output = smaller(*args, **kwargs)
+    except Exception as error:
+        place = _last_line_outside_torch(error)
+        raise EditError(
+            f"the smaller model does not run ({type(error).__name__} at {place}: {str(error).splitlines()[0]}); "
+            "the original is untouched. A size is probably fixed in the code there: compute it from the tensor, "
+            "or protect the layers before it"
+        ) from error
+    expected = [leaf for leaf in tree_flatten(reference)[0] if isinstance(leaf, Tensor)]
+    got = [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)]
+    for want, have in zip(expected, got, strict=True):
+        difference = relative_difference(have, want)
+        if not difference <= _tolerance(want.dtype):
+            raise EditError(
+                f"the smaller model's output differs from the masked original's by {difference:.2g} (relative); "
+                "the original is untouched. Please report this model: its structure was read wrongly"
+            )
+
+
+def relative_difference(got: Tensor, want: Tensor) -> float:
+    """Return ``max|got - want| / max|want|`` (0 for empty or equal tensors, infinite for other shapes)."""
+    if got.shape != want.shape:
+        return math.inf
+    if got.numel() == 0 or not got.dtype.is_floating_point:
+        return 0.0 if torch.equal(got, want) else math.inf
+    scale = float(want.abs().max().double())
+    return float((got.double() - want.double()).abs().max()) / max(scale, 1e-12)
+
+
+def _tolerance(dtype: torch.dtype) -> float:
+    return {torch.float64: 1e-10, torch.float32: 1e-4}.get(dtype, 5e-2)
+
+
+def _last_line_outside_torch(error: BaseException) -> str:
+    place = "unknown place"
+    traceback = error.__traceback__
+    while traceback is not None:
+        name = traceback.tb_frame.f_code.co_filename
+        if "/torch/" not in name:
+            place = f"{name}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return place
+
+
+class evaluating:  # noqa: N801 - a context manager reads as a verb
+    """Put a model into evaluation mode for a while; every module's own mode comes back."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._modes = [(module, module.training) for module in model.modules()]
+
+    def __enter__(self) -> None:
+        for module, _ in self._modes:
+            module.training = False
+
+    def __exit__(self, *_: object) -> None:
+        for module, mode in self._modes:
+            module.training = mode
