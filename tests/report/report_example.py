@@ -77,6 +77,9 @@ def result(**changes: Any) -> dict[str, Any]:
         "method": "deephoyer",
         "seed": 0,
         "seconds": 431.7,
+        "dense_epochs": 10,
+        "epochs": 20,
+        "time": {"dense": 130.2, "method": 271.0},
         "command": "netsmith compress --model resnet20 --data fashion-mnist --method deephoyer "
         "--budget macs=0.3,latency=2ms --epochs 30 --seed 0 --out runs/resnet20",
         "versions": {"netsmith": "0.1.0", "torch": "2.9.1", "onnxruntime": "1.23.2", "python": "3.12.4"},
@@ -120,6 +123,24 @@ def result(**changes: Any) -> dict[str, Any]:
         },
     }
     return content | changes
+
+
+def missed() -> dict[str, Any]:
+    """A small network that missed its budgets and got slower, after a single epoch."""
+    first, second = ((784, 784), (300, 120)), ((300, 120), (100, 61))
+    tiny = [_layer("fc1", "linear", *first, 1, 1), _layer("fc2", "linear", *second, 1, 1)]
+    return result(
+        name=None,
+        model="lenet.py:build",
+        layers=tiny,
+        budget={"macs": 0.2, "bytes": "300kB", "energy": "1mJ"},
+        before={"accuracy": 0.98, "macs": 265_200, "bytes": 1_060_000, "latency_s": 3e-3},
+        after={"accuracy": 0.5, "macs": 101_400, "bytes": 410_000, "latency_s": 3.4e-3},
+        latency={"runtime": "ONNX Runtime", "batches": {"1": {"before": 3e-3, "after": 3.4e-3}}},
+        history=[{"epoch": 1, "loss": 0.5, "penalty": None, "metric": 0.5}],
+        stages=None,
+        warnings=["MACs fell but the time did not.", "A layer could not be cut."],
+    )
 
 
 def groups() -> dict[str, list[int]]:

@@ -56,13 +56,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     rows = report_example.trials()
     return {
         "report": write(report_example.result(), folder / "report.html"),
+        "missed": write(report_example.missed(), folder / "missed.html"),
         "comparison": write_comparison(rows, folder / "comparison.html", name="resnet20 on fashion-mnist"),
     }
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
-@pytest.mark.parametrize("page", ["report", "comparison"])
+@pytest.mark.parametrize("page", ["report", "missed", "comparison"])
 def test_page_fits_is_readable_and_fetches_nothing(
     chromium: Chromium, pages: dict[str, Path], page: str, width: int, dark: bool
 ) -> None:
@@ -83,6 +84,17 @@ def test_headline_and_all_sections_are_there(chromium: Chromium, pages: dict[str
     assert tuple(chromium.run("[...document.querySelectorAll('h2')].map((h) => h.textContent)")) == SECTIONS
     assert chromium.run("document.querySelectorAll('.layers tbody tr').length") == 20
     assert chromium.run("document.querySelectorAll('.badge.good').length") == 2
+
+
+def test_missed_budget_is_in_red(chromium: Chromium, pages: dict[str, Path]) -> None:
+    chromium.open(pages["missed"], width=1280)
+    assert chromium.run("[...document.querySelectorAll('.badge')].map((b) => b.className)") == [
+        "badge bad",
+        "badge bad",
+        "badge",
+    ]
+    assert chromium.run("document.querySelectorAll('.warnings li').length") == 2
+    assert chromium.run("document.querySelectorAll('.times .more').length") == 1
 
 
 def test_bars_are_as_long_as_their_numbers(chromium: Chromium, pages: dict[str, Path]) -> None:

@@ -191,6 +191,11 @@ def test_own_model_needs_its_classes_to_load() -> None:
     assert "classes=[" not in reproduce({"model": "resnet20"})
 
 
+def test_facts_name_the_training_and_its_time() -> None:
+    text = _plain(Reader(reproduce(report_example.result())).text)
+    assert "dense epochs10epochs20time7 min 12 stime, dense2 min 10 s" in text
+
+
 def test_command_is_kept_letter_by_letter() -> None:
     command = "netsmith compress  --out 'a  b' --budget macs=0.3"
     assert command in Reader(reproduce({"command": command})).text

@@ -8,9 +8,10 @@ from netsmith.report.markup import Markup, tag
 
 
 def pair(before: float | None, after: float | None, full: float) -> Markup:
-    """Return one bar: what was there before as its track, what is left as its filling, out of ``full``."""
+    """Return one bar: what was there before as its track, what is left as its filling; red if that grew."""
     lengths = [f"--{name}:{share(value, full)}" for name, value in (("was", before), ("now", after)) if value]
-    return tag("i", class_="bar", style=";".join(lengths) or None)
+    grew = before is not None and after is not None and after > before
+    return tag("i", class_="bar more" if grew else "bar", style=";".join(lengths) or None)
 
 
 def share(value: float, full: float) -> str:

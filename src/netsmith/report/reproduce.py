@@ -40,9 +40,13 @@ def _words(command: str) -> Markup:
 def facts(result: Mapping[str, Any]) -> Markup:
     """Return seed, time, method settings, versions and machine as a table of two columns."""
     rows: list[list[object]] = []
-    rows += [[key, _value(result[key])] for key in ("seed", "epochs") if result.get(key) is not None]
+    counted = (key for key in ("seed", "dense_epochs", "epochs") if result.get(key) is not None)
+    rows += [[key.replace("_", " "), _value(result[key])] for key in counted]
     if number(result.get("seconds")) is not None:
         rows.append(["time", duration(result["seconds"])])
+    spent = result.get("time")
+    if isinstance(spent, Mapping):
+        rows += [[f"time, {stage}", duration(seconds)] for stage, seconds in spent.items()]
     for part in ("machine", "versions", "notes"):
         content = result.get(part)
         if isinstance(content, Mapping):
