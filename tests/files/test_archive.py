@@ -91,3 +91,11 @@ def test_other_files_and_no_file(tmp_path: Path) -> None:
         read_archive(tmp_path / "other.zip")
     with pytest.raises(FileError, match=r"cannot read .*: No such file"):
         read_archive(tmp_path / "none.nsm")
+
+
+def test_a_name_from_the_file_cannot_break_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as forged:
+        forged.writestr("two\nlines\x1b[31m", b"a")
+    with pytest.raises(FileError, match=r"^two lines \[31m in .* is compressed[^\n]*$"):
+        read_archive(path)

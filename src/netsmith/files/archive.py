@@ -17,6 +17,7 @@ import torch
 
 from netsmith.errors import FileError
 from netsmith.files.atomic import atomic
+from netsmith.files.messages import first_line, one_line
 
 FORMAT = "netsmith model"
 VERSION = 1
@@ -78,7 +79,7 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
                 raise FileError(f"{path} holds a member twice; it was tampered with, save the model again")
     except _BROKEN as error:
         raise FileError(
-            f"{path} is truncated, damaged or not a .nsm file ({_one_line(error)}); save the model again"
+            f"{path} is truncated, damaged or not a .nsm file ({first_line(error)}); save the model again"
         ) from error
     _check(path, members, read_json(path, MANIFEST, members))
     del members[MANIFEST]
@@ -98,19 +99,20 @@ def read_json(path: str | os.PathLike[str], name: str, members: Mapping[str, byt
     try:
         return json.loads(members[name])
     except (ValueError, RecursionError) as error:
-        raise FileError(f"{name} in {path} is not JSON ({_one_line(error)}); save the model again") from error
+        raise FileError(
+            f"{name} in {path} is not JSON ({first_line(error)}); save the model again"
+        ) from error
 
 
 def _read(path: str | os.PathLike[str], archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
     # A stored member cannot be larger than the file; only JSON may unpack to more, and only to a bound.
+    name = one_line(info.filename)
     if info.filename.endswith(".json"):
         limit = LARGEST_JSON
     elif info.compress_type != zipfile.ZIP_STORED:
-        raise FileError(f"{info.filename} in {path} is compressed, expected stored; save the model again")
+        raise FileError(f"{name} in {path} is compressed, expected stored; save the model again")
     if info.file_size > limit:
-        raise FileError(
-            f"{info.filename} in {path} claims {info.file_size} bytes, at most {limit} are allowed"
-        )
+        raise FileError(f"{name} in {path} claims {info.file_size} bytes, at most {limit} are allowed")
     with archive.open(info) as member:
         return member.read(limit + 1)
 
@@ -129,13 +131,9 @@ def _check(path: str | os.PathLike[str], members: Mapping[str, bytes], manifest:
         found = {"bytes": len(members[name]), "sha256": _sha256(members[name])}
         if found != expected:
             raise FileError(
-                f"{name} in {path} does not match its checksum: the file was changed; save the model again"
+                f"{one_line(name)} in {path} does not match its checksum: the file was changed; save the model again"
             )
 
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _one_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,7 +12,7 @@ from netsmith.errors import FileError
 from netsmith.files.archive import read_archive, read_json
 from netsmith.files.classes import Classes, ClassFinder
 from netsmith.files.program import INDEX, load_members
-from netsmith.files.quiet import first_line
+from netsmith.files.messages import first_line, one_line
 from netsmith.files.rebuild import build, fill, missing_classes
 from netsmith.files.saving import ARCHITECTURE, RECORDS, WEIGHTS
 from netsmith.files.tensors import restore_tensors
@@ -108,7 +108,9 @@ def _guarded(path: str | os.PathLike[str], read: Callable[[], Result]) -> Result
     except FileError:
         raise
     except MissingClassError as error:
-        raise FileError(f"{path} needs the class {error}; import it first or pass it in classes=") from error
+        raise FileError(
+            f"{path} needs the class {one_line(error)}; import it first or pass it in classes="
+        ) from error
     except Exception as error:
         # Checksums hold, so the file was made this way: whatever it trips over, it is not one of ours.
         raise FileError(f"{path} does not hold what netsmith.save writes ({first_line(error)})") from error
@@ -122,10 +124,12 @@ def _refuse_incomplete(
     if missing := missing_classes(architecture, finder):
         ways = ["import the module that defines it", "pass the class in classes=", *ways]
         raise FileError(
-            f"{path} needs {_named('class', missing)}, which this process has not; {', or '.join(ways)}"
+            f"{path} needs {one_line(_named('class', missing))}, which this process has not; {', or '.join(ways)}"
         )
     if omitted := architecture["omitted"]:
-        raise FileError(f"{path} holds no complete architecture: {omitted[0]}; {', or '.join(ways)}")
+        raise FileError(
+            f"{path} holds no complete architecture: {one_line(omitted[0])}; {', or '.join(ways)}"
+        )
 
 
 def _named(noun: str, names: list[str]) -> str:

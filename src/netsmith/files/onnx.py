@@ -16,7 +16,8 @@ from netsmith.contracts import Inputs
 from netsmith.errors import FileError
 from netsmith.files.atomic import atomic
 from netsmith.files.inputs import Arguments, batch_shapes, batch_size, bind, example, fresh, with_batch
-from netsmith.files.quiet import evaluating, first_line, quiet
+from netsmith.files.messages import first_line
+from netsmith.files.quiet import evaluating, quiet
 from netsmith.files.runtime import feed, open_session, time_onnx
 
 TOLERANCE = 1e-3

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from netsmith.contracts import Inputs
 from netsmith.errors import FileError
 from netsmith.files.inputs import batch_shapes, batch_size, example
-from netsmith.files.quiet import evaluating, first_line, quiet
+from netsmith.files.messages import first_line, one_line
+from netsmith.files.quiet import evaluating, quiet
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -101,10 +102,12 @@ def _refuse_pickles(parts: Mapping[str, bytes]) -> None:
         empty_samples = _SAMPLES.fullmatch(name) and not data
         if not empty_samples and not _ALLOWED.fullmatch(name):
             raise FileError(
-                f"the exported program holds {name}, which is read by unpickling or as compiled code"
+                f"the exported program holds {one_line(name)}, which is read by unpickling or as compiled code"
             )
         if name.endswith("_config.json") and _pickled(json.loads(data)):
-            raise FileError(f"the exported program pickles a tensor ({name}); only plain tensors are stored")
+            raise FileError(
+                f"the exported program pickles a tensor ({one_line(name)}); only plain tensors are stored"
+            )
 
 
 def _pickled(config: Any) -> bool:

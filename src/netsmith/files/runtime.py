@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 from netsmith.contracts import Inputs
 from netsmith.errors import FileError
 from netsmith.files.inputs import with_batch
+from netsmith.files.messages import first_line
 
 WARM_UP = 3
 
@@ -80,7 +81,7 @@ def open_session(path: str | os.PathLike[str], threads: int | None = None) -> An
     try:
         return onnxruntime.InferenceSession(str(Path(path)), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise FileError(f"ONNX Runtime cannot read {path}: {str(error).splitlines()[0]}") from error
+        raise FileError(f"ONNX Runtime cannot read {path}: {first_line(error)}") from error
 
 
 def feed(session: Any, inputs: Any) -> dict[str, np.ndarray[Any, Any]]:
@@ -105,7 +106,5 @@ def _time(session: Any, inputs: Mapping[str, Any], name: str) -> float:
     try:
         session.run(None, inputs)
     except Exception as error:
-        raise FileError(
-            f"the ONNX file {name!r} does not take the inputs: {str(error).splitlines()[0]}"
-        ) from error
+        raise FileError(f"the ONNX file {name!r} does not take the inputs: {first_line(error)}") from error
     return time.perf_counter() - start
