@@ -96,12 +96,12 @@ class Chromium:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def hover(self, selector: str) -> None:
-        """Scroll an element into view and put the mouse on its middle."""
+    def hover(self, selector: str, share: float = 0.5) -> None:
+        """Scroll an element into view and put the mouse on it, at a share of its width."""
         self.run(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
         box = self.run(f"document.querySelector({selector!r}).getBoundingClientRect().toJSON()")
-        middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
-        self.call("Input.dispatchMouseEvent", type="mouseMoved", **middle)
+        place = {"x": box["x"] + box["width"] * share, "y": box["y"] + box["height"] / 2}
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", **place)
 
     def screenshot(self) -> bytes:
         """Return the whole page as PNG."""

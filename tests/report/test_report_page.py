@@ -110,14 +110,13 @@ def test_bars_are_as_long_as_their_numbers(chromium: Chromium, pages: dict[str, 
 
 def test_curve_shows_its_values_under_the_mouse(chromium: Chromium, pages: dict[str, Path]) -> None:
     chromium.open(pages["report"], width=1280)
-    chromium.hover(".plot")
-    # The middle of 30 epochs is the sixteenth: the sixth of the second stage.
-    metric = report_example.history()[15]["metric"]
-    assert (
-        chromium.run("document.querySelector('.tip').textContent")
-        == f"sparse, epoch 6: {100 * metric:.1f}\u202f%"
-    )
-    assert chromium.run("document.querySelectorAll('.rule:not([hidden])').length") == 4
+    # Each of the 30 epochs has an equal share of the width: 21 % lies in the seventh.
+    chromium.hover(".plot", 0.21)
+    metric = report_example.history()[6]["metric"]
+    words = f"dense, epoch 7: {100 * metric:.1f}\u202f%"
+    assert chromium.run("document.querySelector('.tip').textContent") == words
+    rules = chromium.run("[...document.querySelectorAll('.rule:not([hidden])')].map((r) => r.style.left)")
+    assert [float(left.rstrip("%")) for left in rules] == pytest.approx([100 * 6.5 / 30] * 4, abs=0.01)
     chromium.hover("h1")
     assert chromium.run("document.querySelector('.tip').hidden")
 
