@@ -64,7 +64,7 @@ def test_an_instance_can_be_filled(model: nn.Module, saved: Path) -> None:
 def test_a_program_with_a_pickle_is_refused(saved: Path, tmp_path: Path) -> None:
     members, path = read_archive(saved), tmp_path / "a.nsm"
     write_archive(path, members | {"program/data/sample_inputs/model.pt": b"\x80\x02."})
-    with pytest.raises(FileError, match=r"sample_inputs/model.pt, which is read by unpickling"):
+    with pytest.raises(FileError, match=r"sample_inputs/model.pt, which is unpickled"):
         load_program(path)
     config = json.loads(members["program/data/weights/model_weights_config.json"])
     next(iter(config["config"].values()))["use_pickle"] = True
@@ -75,7 +75,7 @@ def test_a_program_with_a_pickle_is_refused(saved: Path, tmp_path: Path) -> None
     index = json.loads(members["program.json"]) | {"data/constants/custom_obj_0": None}
     forged = {"program.json": json.dumps(index).encode(), "program/data/constants/custom_obj_0": b"\x80\x02."}
     write_archive(path, members | forged)
-    with pytest.raises(FileError, match=r"custom_obj_0, which is read by unpickling"):
+    with pytest.raises(FileError, match=r"custom_obj_0, which is unpickled"):
         load_program(path)
 
 

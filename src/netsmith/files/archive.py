@@ -130,9 +130,7 @@ def _check(path: str | os.PathLike[str], members: Mapping[str, bytes], manifest:
     for name, expected in listed.items():
         found = {"bytes": len(members[name]), "sha256": _sha256(members[name])}
         if found != expected:
-            raise FileError(
-                f"{one_line(name)} in {path} does not match its checksum: the file was changed; save the model again"
-            )
+            raise FileError(f"{one_line(name)} in {path} does not match its checksum; save the model again")
 
 
 def _sha256(data: bytes) -> str:

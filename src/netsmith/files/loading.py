@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from netsmith.errors import FileError
 from netsmith.files.archive import read_archive, read_json
 from netsmith.files.classes import Classes, ClassFinder
-from netsmith.files.program import INDEX, load_members
 from netsmith.files.messages import first_line, one_line
+from netsmith.files.program import INDEX, load_members
 from netsmith.files.rebuild import build, fill, missing_classes
 from netsmith.files.saving import ARCHITECTURE, RECORDS, WEIGHTS
 from netsmith.files.tensors import restore_tensors
@@ -123,14 +123,12 @@ def _refuse_incomplete(
     ways = ["pass into= an instance of the original architecture", *([program] if has_program else [])]
     if missing := missing_classes(architecture, finder):
         ways = ["import the module that defines it", "pass the class in classes=", *ways]
-        raise FileError(
-            f"{path} needs {one_line(_named('class', missing))}, which this process has not; {', or '.join(ways)}"
-        )
+        raise FileError(f"{path} needs {_classes(missing)}, which this process has not; {', or '.join(ways)}")
     if omitted := architecture["omitted"]:
         raise FileError(
             f"{path} holds no complete architecture: {one_line(omitted[0])}; {', or '.join(ways)}"
         )
 
 
-def _named(noun: str, names: list[str]) -> str:
-    return f"the {noun} {names[0]}" if len(names) == 1 else f"the {noun}es {', '.join(names)}"
+def _classes(names: list[str]) -> str:
+    return f"the class{'es' if len(names) > 1 else ''} {one_line(', '.join(names))}"

@@ -102,7 +102,7 @@ def _refuse_pickles(parts: Mapping[str, bytes]) -> None:
         empty_samples = _SAMPLES.fullmatch(name) and not data
         if not empty_samples and not _ALLOWED.fullmatch(name):
             raise FileError(
-                f"the exported program holds {one_line(name)}, which is read by unpickling or as compiled code"
+                f"the exported program holds {one_line(name)}, which is unpickled or run as compiled code"
             )
         if name.endswith("_config.json") and _pickled(json.loads(data)):
             raise FileError(
