@@ -1,0 +1,11 @@
+"""Whole methods made of public parts: each takes a :class:`Job` and returns a network within its budget."""
+
+from __future__ import annotations
+
+from netsmith.recipes.deephoyer import deephoyer
+from netsmith.recipes.hfp import hfp
+from netsmith.recipes.job import Job, Recipe
+from netsmith.recipes.magnitude import magnitude
+from netsmith.recipes.random import random
+
+__all__ = ["Job", "Recipe", "deephoyer", "hfp", "magnitude", "random"]

@@ -1,0 +1,1 @@
+"""Whole runs: what ``compress`` and ``compare`` are made of."""

@@ -1,0 +1,102 @@
+"""Training in named stages: one data order, one purse of epochs, one folder of checkpoints each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netsmith.errors import TrainingError
+from netsmith.workflow.measure import macs
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from netsmith.contracts import Inputs
+    from netsmith.tasks.task import Task
+    from netsmith.train import History
+
+
+@dataclass(kw_only=True)
+class Stages:
+    """:func:`netsmith.train.fit` with a task bound, called once per stage.
+
+    Args:
+        task: data, augmentation, loss and metric.
+        inputs: example inputs, to know what a network costs while it trains.
+        epochs: passes over the data that all stages together may make.
+        dense_macs: MACs of the network before the cut; the progress shows the share that is left.
+        folder: checkpoints go to ``folder/<stage>``; none are kept if it is None.
+        resume: go on from checkpoints found there.
+    """
+
+    task: Task
+    inputs: Inputs
+    epochs: int
+    seed: int
+    dense_macs: float
+    folder: Path | None = None
+    resume: bool = False
+    device: str | torch.device | None = None
+    progress: bool = True
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One entry per epoch, with its stage."""
+    reached: dict[str, float] = field(default_factory=dict)
+    """Accuracy at the start and at the end of each stage."""
+
+    def fit(self, model: nn.Module, *, epochs: int, stage: str, **settings: Any) -> History:
+        """Train ``model`` in place for one stage and add its epochs to ``history``.
+
+        Raises:
+            TrainingError: the stages together ask for more epochs than granted, or a stage name comes twice.
+        """
+        from netsmith.train import fit
+
+        self._charge(epochs, stage)
+        bound: dict[str, Any] = {
+            "loss": self._loss,
+            "augment": self.task.augment,
+            "evaluate": self.task.evaluate,
+            "batch_size": batch_size(len(self.task.train)),
+            "watch": self._watch(model),
+            "seed": self.seed,
+            "device": self.device,
+            "progress": self.progress,
+            "out": None if self.folder is None else self.folder / stage,
+            "resume": self.resume,
+        }
+        self.reached[f"{stage}, start"] = self.task.evaluate(model)
+        history = fit(model, self.task.train, epochs=epochs, **(bound | settings))
+        self.reached[stage] = self.task.evaluate(model)
+        self.history.extend({"stage": stage, **epoch} for epoch in history.epochs)
+        return history
+
+    def _charge(self, epochs: int, stage: str) -> None:
+        if stage in self.reached:
+            raise TrainingError(
+                f"stage {stage!r} was trained already; give each call of fit its own stage name"
+            )
+        used = len(self.history)
+        if used + epochs > self.epochs:
+            raise TrainingError(
+                f"stage {stage!r} asks for {epochs} epochs, {used} of the {self.epochs} granted are used; "
+                "share out job.epochs between the stages"
+            )
+
+    def _loss(self, model: nn.Module, batch: Any) -> Tensor:
+        inputs, targets = batch
+        return self.task.loss(model(inputs), targets)
+
+    def _watch(self, model: nn.Module) -> Any:
+        # A stage keeps the shape of its network, so one count serves all its epochs.
+        share = {"macs": macs(model, self.inputs) / self.dense_macs}
+        return lambda _: share
+
+
+def batch_size(samples: int) -> int:
+    """Return 128, or for small data the power of two that still gives about fifty steps per epoch."""
+    size = 16
+    while size < 128 and samples // (size * 2) >= 40:
+        size *= 2
+    return size
