@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Keep = Mapping[str, Tensor]
 Loss = Callable[[nn.Module], Tensor]
 Inputs = Any
-"""Inputs of a model everywhere: one tensor, a tuple of positional arguments, or a dict of keyword arguments."""
+"""What a model is called with: one tensor, a tuple of arguments, or a dict of keyword arguments."""
 
 
 @runtime_checkable

@@ -123,8 +123,8 @@ def keep_for(
     for kind, limit in limits.items():
         if smallest[kind] > limit:
             raise BudgetError(
-                f"budget {kind}={getattr(budget, kind)} cannot be reached: the smallest is {smallest[kind]:.4g} "
-                f"({smallest[kind] / now[kind]:.3g} of the present {now[kind]:.4g}), asked for {limit:.4g}"
+                f"budget {kind}={getattr(budget, kind)} cannot be reached: it is {limit:.4g}, the smallest "
+                f"cut has {smallest[kind]:.4g} ({smallest[kind] / now[kind]:.3g} of the present {now[kind]:.4g})"
             )
     low, high = 0, steps
     while low < high:

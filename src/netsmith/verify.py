@@ -46,8 +46,8 @@ def check_against(smaller: nn.Module, inputs: Inputs, reference: Any) -> None:
     except Exception as error:
         place = _last_line_outside_torch(error)
         raise EditError(
-            f"the smaller model does not run ({type(error).__name__} at {place}: {str(error).splitlines()[0]}); "
-            "the original is untouched. A size is probably fixed in the code there: compute it from the tensor, "
+            f"the smaller model does not run ({type(error).__name__} at {place}: {_first_line(error)}); the "
+            "original is untouched. A size is probably fixed in the code there: compute it from the tensor, "
             "or protect the layers before it"
         ) from error
     expected = [leaf for leaf in tree_flatten(reference)[0] if isinstance(leaf, Tensor)]
@@ -56,8 +56,8 @@ def check_against(smaller: nn.Module, inputs: Inputs, reference: Any) -> None:
         difference = relative_difference(have, want)
         if not difference <= _tolerance(want.dtype):
             raise EditError(
-                f"the smaller model's output differs from the masked original's by {difference:.2g} (relative); "
-                "the original is untouched. Please report this model: its structure was read wrongly"
+                f"the smaller model's output differs from the masked original's by "
+                f"{difference:.2g} (relative); the original is untouched. Please report this model: its structure was read wrongly"
             )
 
 
@@ -73,6 +73,10 @@ def relative_difference(got: Tensor, want: Tensor) -> float:
 
 def _tolerance(dtype: torch.dtype) -> float:
     return {torch.float64: 1e-10, torch.float32: 1e-4}.get(dtype, 5e-2)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0]
 
 
 def _last_line_outside_torch(error: BaseException) -> str:

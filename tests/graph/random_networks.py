@@ -6,7 +6,19 @@ from hypothesis import strategies as st
 from torch import nn
 
 WIDTHS = (4, 8, 12)
-KINDS = ("plain", "residual", "concat", "depthwise", "grouped", "shuffle", "excite", "glu", "split", "norm", "up")
+KINDS = (
+    "plain",
+    "residual",
+    "concat",
+    "depthwise",
+    "grouped",
+    "shuffle",
+    "excite",
+    "glu",
+    "split",
+    "norm",
+    "up",
+)
 
 
 class Residual(nn.Module):
@@ -104,7 +116,9 @@ def block(kind: str, width: int, groups: int) -> tuple[nn.Module, int]:
         case "concat":
             return Concat(width), width + 12
         case "depthwise":
-            return nn.Sequential(nn.Conv2d(width, width, 3, padding=1, groups=width), nn.Conv2d(width, 8, 1)), 8
+            return nn.Sequential(
+                nn.Conv2d(width, width, 3, padding=1, groups=width), nn.Conv2d(width, 8, 1)
+            ), 8
         case "grouped":
             return nn.Conv2d(width, 3 * groups, 3, padding=1, groups=groups), 3 * groups
         case "shuffle":

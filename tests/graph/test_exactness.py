@@ -102,7 +102,9 @@ def test_cut_equals_zeroed_reader_weights(name):
 
 @settings(max_examples=20, deadline=None)
 @given(
-    kinds=st.lists(st.sampled_from(("plain", "concat", "depthwise", "grouped", "glu")), min_size=1, max_size=4),
+    kinds=st.lists(
+        st.sampled_from(("plain", "concat", "depthwise", "grouped", "glu")), min_size=1, max_size=4
+    ),
     seed=st.integers(0, 2**16),
 )
 def test_random_cut_equals_zeroed_reader_weights(kinds, seed):

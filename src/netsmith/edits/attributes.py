@@ -7,7 +7,8 @@ module handed to an operator while it was traced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,15 @@ from netsmith.graph import Operation, StructureGraph
 from netsmith.graph.axes import Dim
 from netsmith.graph.sizes import Attribute, Requirement, attributes_in, evaluate
 
-Shapes = Callable[[str], tuple[int, ...] | None]
-
 
 def mended(
     model: nn.Module, graph: StructureGraph, alive: NDArray[np.bool_], changed: Mapping[str, tuple[int, ...]]
 ) -> dict[str, dict[str, Any]]:
     """Return, per module path, the attributes that must change with the new shapes."""
     by_module: dict[str, Operation] = {}
-    for operation in graph.operations:
-        if operation.constants or operation.widths:
-            by_module.setdefault(operation.module, operation)
+    for ran in graph.operations:
+        if ran.constants or ran.widths:
+            by_module.setdefault(ran.module, ran)
     found = _required(graph, alive)
     for path, module in model.named_modules():
         operation = by_module.get(path)
@@ -63,15 +62,15 @@ def _required(graph: StructureGraph, alive: NDArray[np.bool_]) -> dict[str, dict
             used.setdefault(attribute, []).append(requirement)
     now = {attribute: attribute.value for attribute in used}
     values: dict[Attribute, int] = dict(now)
+
+    def fitting(attribute: Attribute, value: int) -> int:
+        trial = {**values, attribute: value}
+        return sum(evaluate(r.source, width, trial) == width(r.axis) for r in used[attribute])
+
     for _ in range(len(now) + 1):
         for attribute, requirements in used.items():
             candidates = [values[attribute], *(width(r.axis) for r in requirements)]
-            values[attribute] = max(
-                candidates,
-                key=lambda value, a=attribute, rs=requirements: sum(
-                    evaluate(r.source, width, {**values, a: value}) == width(r.axis) for r in rs
-                ),
-            )
+            values[attribute] = max(candidates, key=partial(fitting, attribute))
     for requirement in graph.requirements:
         if evaluate(requirement.source, width, values) != width(requirement.axis):
             names = ", ".join(str(attribute) for attribute in attributes_in(requirement.source))
@@ -87,27 +86,27 @@ def _required(graph: StructureGraph, alive: NDArray[np.bool_]) -> dict[str, dict
 
 
 class _Shapes:
-    """The shapes a module's own tensors will have; ``None`` where it has no such tensor."""
+    """The shapes a module's own tensors will have; empty where it has no such tensor."""
 
     def __init__(self, module: nn.Module, path: str, changed: Mapping[str, tuple[int, ...]]) -> None:
         self._module = module
         self._prefix = f"{path}." if path else ""
         self._changed = changed
 
-    def __call__(self, name: str) -> tuple[int, ...] | None:
+    def __call__(self, name: str) -> tuple[int, ...]:
         tensor = getattr(self._module, name, None)
         if tensor is None:
-            return None
+            return ()
         return self._changed.get(self._prefix + name, tuple(tensor.shape))
 
 
 def _attributes(
-    module: nn.Module, shape: Shapes, widths: dict[str, int], constants: dict[str, int]
+    module: nn.Module, shape: _Shapes, widths: dict[str, int], constants: dict[str, int]
 ) -> dict[str, Any]:
     """Return the values the size attributes of a ``torch.nn`` module should have."""
     if isinstance(module, _ConvNd):
         groups = constants.get("groups", module.groups)
-        weight = shape("weight") or ()
+        weight = shape("weight")
         own = (
             (weight[1] * groups, weight[0])
             if not isinstance(module, _ConvTransposeNd)
@@ -119,7 +118,7 @@ def _attributes(
             "groups": groups,
         }
     if isinstance(module, nn.Linear):
-        weight = shape("weight") or ()
+        weight = shape("weight")
         return {"in_features": widths.get("in", weight[1]), "out_features": widths.get("out", weight[0])}
     if isinstance(module, _NormBase):
         vector = shape("weight") or shape("running_mean")
@@ -134,8 +133,8 @@ def _attributes(
         traced = tuple(constants.get(f"normalized_shape.{i}", module.normalized_shape[i]) for i in positions)
         return {"normalized_shape": weight or traced}
     if isinstance(module, nn.PReLU):
-        return {"num_parameters": (shape("weight") or (1,))[0]}
+        return {"num_parameters": shape("weight")[0]}
     if isinstance(module, nn.Embedding):
-        weight = shape("weight") or ()
+        weight = shape("weight")
         return {"num_embeddings": weight[0], "embedding_dim": weight[1]}
     return {}

@@ -30,7 +30,7 @@ def rebind(
         The optimiser.
 
     Raises:
-        EditError: a parameter of the optimiser is not in ``original``, or its state has a shape that cannot follow.
+        EditError: a parameter of the optimiser is not in ``original``, or its state cannot follow.
     """
     if edits is None:
         edits = records(edited) if original is edited else records(edited)[len(records(original)) :]
@@ -41,8 +41,8 @@ def rebind(
         for parameter in group["params"]:
             if id(parameter) not in names:
                 raise EditError(
-                    f"the optimiser holds a parameter of shape {tuple(parameter.shape)} that is not in the original "
-                    "model; give rebind the model it was made for"
+                    f"the optimiser holds a parameter of shape {tuple(parameter.shape)} that is not in the "
+                    "original model; give rebind the model it was made for"
                 )
             new_of[parameter] = target[names[id(parameter)]]
     state = {

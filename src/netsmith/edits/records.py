@@ -77,9 +77,10 @@ def cut(tensor: Tensor, name: str, cuts: Mapping[int, Any]) -> Tensor:
     for dim, kept in cuts.items():
         index = torch.as_tensor(kept, dtype=torch.long)
         if dim >= tensor.dim() or (len(index) and int(index.max()) >= tensor.shape[dim]):
+            largest = int(index.max()) if len(index) else "at all"
             raise EditError(
-                f"{name} of shape {tuple(tensor.shape)} has no index {int(index.max()) if len(index) else ''} "
-                f"along dimension {dim}; the record was made on another model"
+                f"{name} of shape {tuple(tensor.shape)} has no index {largest} along dimension {dim}; the "
+                "record was made on another model"
             )
         result = result.index_select(dim, index.to(tensor.device))
     return result
@@ -92,7 +93,7 @@ def apply(
     *,
     inplace: bool,
 ) -> nn.Module:
-    """Put new tensors and attributes into a model or into a copy of it; nothing changes before all is ready."""
+    """Put new tensors and attributes into a model or a copy of it; nothing changes before all is ready."""
     replaced: dict[int, Tensor] = {}
     own = tensors_of(model)
     for name, tensor in tensors.items():

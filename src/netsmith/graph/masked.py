@@ -21,7 +21,6 @@ from netsmith.graph.operation import Operation, Read
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import call_arguments, operator_name, tensor_arguments
 
-
 LAYOUT = frozenset(
     {"view", "_unsafe_view", "_reshape_alias", "clone", "contiguous", "alias", "detach", "empty"}
 )
@@ -45,9 +44,9 @@ def run_masked(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Ke
         return model(*args, **kwargs)
 
 
-class _Masking(TorchDispatchMode):
+class _Masking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, graph: StructureGraph, alive: NDArray[np.bool_]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._graph = graph
         self._alive = alive
         self._operations = [operation for operation in graph.operations if operation.name not in LAYOUT]

@@ -59,7 +59,7 @@ class TracedInt(int):
 
     source: Source
 
-    def __new__(cls, value: int, source: Source) -> TracedInt:
+    def __new__(cls, value: int, source: Source) -> TracedInt:  # noqa: D102
         made = super().__new__(cls, value)
         made.source = source
         return made

@@ -35,7 +35,8 @@ class Products:
         new = ~self.defined[unique]
         self.factors[unique[new]] = factors[first[new]]
         self.defined[unique[new]] = True
-        return (self.factors[elements] != factors).any(axis=1)
+        wrong: Elements = (self.factors[elements] != factors).any(axis=1)
+        return wrong
 
 
 class Solution:
@@ -60,7 +61,7 @@ class Solution:
 
     def origins(self, channels: Elements) -> Elements:
         """Return, per channel, the number of the dimension it was first made in: siblings share it."""
-        return np.searchsorted(self._starts, channels, side="right")
+        return np.asarray(np.searchsorted(self._starts, channels, side="right"), dtype=np.int64)
 
     def channels(self, dim: Dim) -> Elements:
         """Return the channels that own each index, shape ``[size, owners]``, :data:`NOBODY` for none."""

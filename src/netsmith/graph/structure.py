@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,8 @@ Role = Literal["out", "in", "along"]
 NEVER_USED = "never used in the forward pass"
 
 
-class Slice(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Slice:
     """What a group owns of one dimension of one parameter or buffer.
 
     ``index`` has shape ``[size, m]``: the m positions along ``dim`` that go with each channel. ``role`` is
@@ -100,7 +101,9 @@ class StructureGraph:
         """Why each parameter or buffer dimension that no group owns any of stays as it is."""
         owned = {(s.tensor, s.dim) for group in self.groups for s in group.slices}
         return {
-            tuple(leaf): NEVER_USED if leaf.tensor not in self._used else self._solution.reason(dim)
+            (leaf.tensor, leaf.dim): NEVER_USED
+            if leaf.tensor not in self._used
+            else self._solution.reason(dim)
             for leaf, dim in self._leaves.items()
             if (leaf.tensor, leaf.dim) not in owned and dim.size > 1
         }
@@ -129,8 +132,7 @@ class StructureGraph:
         """Return which indices of a dimension stay."""
         if not dim.owners:
             return np.ones(dim.size, dtype=bool)
-        kept: NDArray[np.bool_] = alive[self._owners(dim)].all(axis=1)
-        return kept
+        return np.asarray(alive[self._owners(dim)].all(axis=1), dtype=bool)
 
     def width(self, dim: Dim, alive: NDArray[np.bool_]) -> int:
         """Return how many indices of a dimension stay."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from netsmith.errors import TraceError
 from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.operation import Operation, Read
 from netsmith.graph.sizes import Requirement, SizeWatch, TracedInt, is_torch_module, traced_attributes
+from netsmith.graph.stand_ins import stand_in
 
 FROM_INPUT = "a dimension of the model's input"
 FROM_OUTPUT = "a dimension of the model's output"
@@ -50,13 +52,13 @@ class Call:
         return self.kwargs.get(name, default)
 
 
-class Tracer(TorchDispatchMode):
+class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows the axes of every tensor through every operator; rules do their part on this object."""
 
     def __init__(
         self, rules: Mapping[str, Callable[[Tracer, Call], Any]], fallback: Any, names: Mapping[int, str]
     ):
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.constraints = Constraints()
         self.operations: list[Operation] = []
         self.leaves: dict[Leaf, Dim] = {}
@@ -103,7 +105,7 @@ class Tracer(TorchDispatchMode):
         return self.constraints.factor(dim, sizes)
 
     def sized_by_code(self, axis: Dim, slot: int | str) -> Dim:
-        """Check a dimension against the size the code gave for it: it must follow, or the dimension is frozen.
+        """Check a dimension against the size the code gave for it: it follows, or the dimension is frozen.
 
         ``slot`` is the position or name under which the size was given. A size that PyTorch worked out
         itself (``-1``, a flatten) follows; so does one a ``torch.nn`` module keeps, which is mended.
@@ -152,10 +154,12 @@ class Tracer(TorchDispatchMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        output = function(*args, **kwargs)
-        arguments = tensor_arguments(args, kwargs)
         packet = function.overloadpacket
         operation = Operation(len(self.operations), operator_name(packet), self._module_stack[-1])
+        output = stand_in(operation.name, args, kwargs)
+        if output is None:
+            output = function(*args, **kwargs)
+        arguments = tensor_arguments(args, kwargs)
         leaf_names = [self._leaf_names[id(a)] for a in arguments if id(a) in self._leaf_names]
         if leaf_names:
             self.used.update(leaf_names)
@@ -204,6 +208,7 @@ class Tracer(TorchDispatchMode):
         self._in_torch_module.pop()
 
 
+@cache
 def operator_name(packet: Any) -> str:
     """Return ``name`` for an ATen operator and ``namespace.name`` for any other."""
     namespace, _, name = packet._qualified_op_name.partition("::")
@@ -226,7 +231,7 @@ def observing(tracer: Tracer, model: nn.Module, training: bool = False) -> Itera
     """Put a model into evaluation (or training) mode under a tracer, and leave no trace of it."""
     modes = [(module, module.training) for module in model.modules()]
     with ExitStack() as stack:
-        stack.callback(lambda: [setattr(module, "training", mode) for module, mode in modes])
+        stack.callback(set_modes, modes)
         for module, _ in modes:
             module.training = training
         register = nn.modules.module
@@ -237,6 +242,12 @@ def observing(tracer: Tracer, model: nn.Module, training: bool = False) -> Itera
         stack.enter_context(tracer)
         stack.enter_context(tracer.watching(model))
         yield
+
+
+def set_modes(modes: list[tuple[nn.Module, bool]]) -> None:
+    """Put modules into training or evaluation mode one by one."""
+    for module, mode in modes:
+        module.training = mode
 
 
 def run_on_meta(tracer: Tracer, model: nn.Module, inputs: Inputs, training: bool = False) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from netsmith.contracts import Inputs
 from netsmith.errors import NetsmithError, TraceError
@@ -39,7 +39,7 @@ def trace(model: nn.Module, inputs: Inputs) -> StructureGraph:
 
 
 def run(model: nn.Module, inputs: Inputs, *, real: bool = False, training: bool = False) -> Tracer:
-    """Run a model under a fresh tracer, on ``meta`` unless that fails or ``real`` is set, and return the tracer.
+    """Run a model under a fresh tracer, on ``meta`` unless that fails or ``real`` is set.
 
     ``training`` traces what runs in training mode instead of evaluation.
     """
@@ -88,7 +88,7 @@ def _check(model: nn.Module) -> None:
     if not isinstance(model, nn.Module):
         raise TraceError(f"expected a torch.nn.Module to trace, got {type(model).__name__}")
     for name, tensor in leaves(model).items():
-        if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+        if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
             raise TraceError(f"{name} is not initialised yet; run the model once before tracing it")
 
 

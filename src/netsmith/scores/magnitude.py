@@ -40,9 +40,14 @@ def magnitude(model: nn.Module, loss: Loss | None, graph: StructureGraph) -> dic
             if weight.dim() < 2:
                 continue
             others = [dim for dim in range(weight.dim()) if dim != item.dim]
-            energy = weight.double().square().sum(dim=others)
-            total += energy[item.index.to(energy.device)].sum(dim=1).cpu()
+            norms = torch.linalg.vector_norm(weight, dim=others, dtype=_at_least_single(weight.dtype))
+            energy = norms.double().square().cpu()
+            total += energy[item.index].sum(dim=1)
         norms = total.sqrt()
         mean = norms.mean()
         scores[group.name] = norms / mean if mean > 0 else torch.ones_like(norms)
     return scores
+
+
+def _at_least_single(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)

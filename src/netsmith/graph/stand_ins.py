@@ -1,0 +1,73 @@
+"""Outputs of the commonest operators on the ``meta`` device, made from shapes alone.
+
+PyTorch works out many ``meta`` results in Python, at a hundred times the cost of looking at the shapes. What
+is not here, or not in the plain form it has here, runs as PyTorch has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def _like(tensor: Tensor) -> Tensor:
+    # empty_like itself is one of the results that PyTorch works out in Python.
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+
+
+def _same(args: tuple[Any, ...]) -> Tensor:
+    return _like(args[0])
+
+
+def _in_place(args: tuple[Any, ...]) -> Any:
+    return args[0]
+
+
+def _pointwise(args: tuple[Any, ...]) -> Any:
+    first, second = args[0], args[1]
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        if first.shape != second.shape or first.dtype != second.dtype:
+            return None
+        return _like(first)
+    return None
+
+
+def _convolution(args: tuple[Any, ...]) -> Any:
+    tensor, weight, _, stride, padding, dilation, transposed, _, _ = args[:9]
+    if transposed or tensor.dtype != weight.dtype:
+        return None
+    shape = [tensor.shape[0], weight.shape[0]]
+    for i, size in enumerate(tensor.shape[2:]):
+        reach = dilation[i % len(dilation)] * (weight.shape[2 + i] - 1) + 1
+        shape.append((size + 2 * padding[i % len(padding)] - reach) // stride[i % len(stride)] + 1)
+    if min(shape) <= 0 or tensor.dim() != weight.dim() or tensor.shape[1] != weight.shape[1] * args[8]:
+        return None
+    return tensor.new_empty(shape)
+
+
+def _batch_norm(args: tuple[Any, ...]) -> Any:
+    tensor, weight, _, mean, _, training = args[:6]
+    expected = weight if weight is not None else mean
+    if training or expected is None or expected.numel() != tensor.shape[1]:
+        return None
+    return _like(tensor), tensor.new_empty(0), tensor.new_empty(0)
+
+
+STAND_INS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
+    **dict.fromkeys(("relu", "sigmoid", "tanh", "silu", "gelu", "hardswish", "hardsigmoid"), _same),
+    **dict.fromkeys(("relu_", "silu_", "hardswish_", "hardsigmoid_"), _in_place),
+    **dict.fromkeys(("add", "mul", "sub"), _pointwise),
+    "convolution": _convolution,
+    "native_batch_norm": _batch_norm,
+}
+
+
+def stand_in(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return an operator's ``meta`` output, or ``None`` where PyTorch has to work it out."""
+    make = STAND_INS.get(name)
+    if make is None or not isinstance(args[0], Tensor) or args[0].device.type != "meta":
+        return None
+    return make(args)
