@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -170,6 +171,7 @@ def test_convolutions_train_in_channels_last() -> None:
         model, TensorDataset(x, torch.zeros(16, dtype=torch.long)), loss=loss, epochs=1, batch_size=8, **QUIET
     )
     assert formats == [True, True]
+    assert model[0].weight.is_contiguous()
 
 
 def test_precision_can_change_from_call_to_call() -> None:
@@ -305,6 +307,20 @@ def test_lines_on_a_stream_one_per_epoch(capsys: pytest.CaptureFixture[str]) -> 
     assert captured.out == ""
     first, second = captured.err.splitlines()
     assert first.startswith("epoch 1/2  loss ")
-    assert "  metric 0.9812  learning_rate 0.00" in first
-    assert "macs 0.3" in first
+    assert "  metric 0.9812  macs 0.3  " in first
+    assert "learning_rate" not in first
     assert second.endswith("0:00:00 left")
+
+
+def test_a_live_bar_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    fit(linear(), line(), loss=squared, epochs=2, batch_size=4, watch=lambda m: {"macs": 0.3}, device="cpu")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "epoch 2/2" in captured.err
+    assert "macs 0.3" in captured.err
+    assert "left" not in captured.err

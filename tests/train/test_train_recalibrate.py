@@ -36,6 +36,12 @@ def test_everything_else_is_as_found() -> None:
     assert model[1].momentum == 0.3
 
 
+def test_dropout_is_off_meanwhile() -> None:
+    x = torch.randn(20, 3)
+    model = recalibrate(nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5), nn.BatchNorm1d(3)), TensorDataset(x))
+    torch.testing.assert_close(model[2].running_mean, model[0](x).mean(0))
+
+
 def test_modes_and_momentum_come_back_after_an_error() -> None:
     model = network()
     with pytest.raises(RuntimeError):

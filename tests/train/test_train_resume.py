@@ -72,6 +72,17 @@ def test_a_signal_ends_the_run_after_its_step(tmp_path: Path, number: int) -> No
     assert work.run_digest(out=tmp_path, resume=True) == work.run_digest()
 
 
+def test_a_signal_in_the_last_evaluation_still_stops_the_caller(tmp_path: Path) -> None:
+    def evaluate(model: nn.Module) -> float:
+        if read_checkpoint(tmp_path / NAME)["step"] == 3 * work.STEPS:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        work.run(out=tmp_path, evaluate=evaluate)
+    assert len(work.run(out=tmp_path, resume=True, evaluate=evaluate)[1].epochs) == work.EPOCHS
+
+
 def test_sigint_to_a_process_then_resume_in_a_fresh_one(tmp_path: Path) -> None:
     script = [sys.executable, "-W", "error", str(Path(work.__file__)), str(tmp_path)]
     child = subprocess.Popen(

@@ -79,8 +79,8 @@ class Checkpoints:
             before, now = found.get(name, "absent"), given.get(name, "absent")
             if before != now:
                 raise FileError(
-                    f"the checkpoint {self.path} was made with other {what}: {name} was {before} and is now {now}; "
-                    "resume with the same ones, or give another out"
+                    f"the checkpoint {self.path} was made with other {what}: {name} was {before} and is "
+                    f"now {now}; resume with the same ones, or give another out"
                 )
 
 

@@ -74,7 +74,7 @@ class Losses:
             FloatingPointError: one is not finite; the message says which and at which step of the epoch.
         """
         second = torch.zeros_like(loss) if penalty is None else penalty.detach().to(loss)
-        self._pending.append(torch.stack([loss.detach(), second]).float())
+        self._pending.append(torch.stack([loss.detach().reshape(()), second.reshape(())]).float())
         if len(self._pending) >= self._every:
             self.flush()
 
@@ -85,7 +85,7 @@ class Losses:
         rows = torch.stack(self._pending)
         if self._accelerator.num_processes > 1:
             rows = self._accelerator.reduce(rows, "mean")
-        rows, self._pending = rows.double().cpu(), []
+        rows, self._pending = rows.cpu().double(), []
         for step, row in enumerate(rows.tolist(), self._steps + 1):
             for name, value in zip(("loss", "penalty"), row, strict=True):
                 if not abs(value) < float("inf"):

@@ -44,12 +44,11 @@ def seed_epoch_(seed: int, epoch: int, process: int) -> None:
 
 @contextmanager
 def random_states_kept(device: torch.device) -> Iterator[None]:
-    """Leave the random states of Python, numpy, torch and ``device`` as they were found."""
+    """Leave the random states of Python, numpy, torch and a CUDA ``device`` as they were found."""
     python, generator = random.getstate(), np.random.get_state()
-    devices = [] if device.type == "cpu" else [device]
-    kind = "cuda" if device.type == "cpu" else device.type
+    devices = [device] if device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=devices, device_type=kind):
+        with torch.random.fork_rng(devices=devices):
             yield
     finally:
         random.setstate(python)
