@@ -92,8 +92,9 @@ def fit(
 
     Raises:
         TrainingError: a loss or weight that is not finite (the model has the weights of the last good epoch
-            again), or settings that make no sense or differ from those of the checkpoint.
-        FileError: a checkpoint that cannot be written, read, or is in the way (``resume=False``).
+            again), or settings that make no sense.
+        FileError: a checkpoint that cannot be written or read, is of other settings or another model, or is
+            in the way (``resume=False``).
         KeyboardInterrupt: Ctrl-C or SIGTERM; the step is finished first, the checkpoint is of the last epoch.
     """
     _require_sense(model, epochs, seed)
