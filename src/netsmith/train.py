@@ -75,7 +75,7 @@ def fit(
         data: a data set with a length, or a loader (then ``batch_size`` is the loader's).
         loss: ``(model, batch) -> scalar``; by default the cross entropy of (inputs, targets).
         optimizer: by default :func:`default_optimizer`; its learning rates are those of factor 1.
-        epochs: passes over the data of the whole run, those before a resume included; 0 changes nothing.
+        epochs: passes over the data of the whole run, those before a resume included.
         learning_rate: replaces the optimiser's.
         schedule: "cosine" (5 % warm-up), "constant" (or None), or ``progress -> factor``; applied per step.
         penalty: ``model -> scalar``, reported on its own.
@@ -93,8 +93,7 @@ def fit(
     Raises:
         TrainingError: a loss or weight that is not finite (the model has the weights of the last good epoch
             again), or settings that make no sense.
-        FileError: a checkpoint that cannot be written or read, is of other settings or another model, or is
-            in the way (``resume=False``).
+        FileError: a checkpoint that cannot be written or read, is of another run, or is in the way.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the step is finished first, the checkpoint is of the last epoch.
     """
     _require_sense(model, epochs, seed)
