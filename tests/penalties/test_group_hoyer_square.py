@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import netsmith as ns
 from netsmith.errors import NetsmithError
 from netsmith.penalties import GroupHoyerSquare, GroupLasso, group_hoyer_square, hoyer_square
 
@@ -83,6 +84,42 @@ def test_channels_scattered_by_a_concat_are_found():
     w = model.weight.square().sum(0)
     norms = torch.stack([w[5] + w[0], w[1] + w[4]]).sqrt()
     torch.testing.assert_close(GroupHoyerSquare(graph, strength=1.0)(model), group_hoyer_square(norms))
+
+
+class Branches(nn.Module):
+    """A residual add of two convolutions, a concat with its input's channels, a depthwise convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 3, padding=1)
+        self.branch = nn.Conv2d(4, 4, 1, bias=False)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        stem = self.stem(x)
+        both = torch.cat([stem + 1, torch.relu(stem + self.branch(stem))], dim=1)
+        return self.head(self.depthwise(both).mean((2, 3)))
+
+
+def test_with_a_traced_graph_equals_the_sum_over_what_each_channel_owns():
+    model = Branches().double()
+    graph = ns.trace(model, torch.zeros(2, 1, 6, 6, dtype=torch.float64))
+    expected = 0
+    for group in graph.groups:
+        norms = []
+        for channel in range(group.size):
+            own = [
+                dict(model.named_parameters())[s.tensor].index_select(s.dim, s.index[channel]).square().sum()
+                for s in group.slices
+                if dict(model.named_parameters())[s.tensor].dim() >= 2
+            ]
+            norms.append(sum(own).sqrt())
+        expected = expected + group_hoyer_square(torch.stack(norms))
+    value = GroupHoyerSquare(graph, strength=1.0)(model)
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
+    value.backward()
+    assert all(p.grad.any() for p in model.parameters() if p.dim() >= 2)
 
 
 @pytest.mark.parametrize("scale", [1e-3, -1e3])

@@ -65,6 +65,12 @@ class ChannelNorms:
         layout = self._layout.to(next(iter(parameters.values())).device)
         return root(layout.squares(parameters)), layout.group, layout.groups
 
+    def by_group(self, model: nn.Module) -> dict[str, Tensor]:
+        """Return the norms ``[size]`` of each group that owns a selected weight, by the name of the group."""
+        norms, _, _ = self(model)
+        assert self._layout is not None
+        return dict(zip(self._layout.names, torch.split(norms, self._layout.sizes), strict=True))
+
     def _make(self, model: nn.Module, parameters: Mapping[str, Tensor]) -> _Layout:
         selected(model, self.select)
         layout = _Layout()
@@ -85,12 +91,15 @@ class _Layout:
     """Where the channels' entries lie in the tensors' marginal sums of squares, laid end to end."""
 
     dims: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    groups: int = 0
-    channels: int = 0
+    names: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     starts: dict[tuple[str, int], int] = field(default_factory=dict)
     sources: list[Tensor] = field(default_factory=list)
     owners: list[Tensor] = field(default_factory=list)
-    members: list[Tensor] = field(default_factory=list)
+
+    @property
+    def groups(self) -> int:
+        return len(self.sizes)
 
     def reserve(self, shapes: dict[str, torch.Size], wanted: Iterable[tuple[str, int]]) -> None:
         for name, dim in wanted:
@@ -101,18 +110,18 @@ class _Layout:
                 self.starts[name, dim] = start
                 start += shapes[name][dim]
 
-    def add(self, size: int, slices: Iterable[tuple[str, int, Tensor]]) -> None:
+    def add(self, group: str, size: int, slices: Iterable[tuple[str, int, Tensor]]) -> None:
         """Add a group of ``size`` channels that own ``(tensor, dim, index [size, m])``."""
+        before = sum(self.sizes)
         for name, dim, index in slices:
             self.sources.append(index.cpu().flatten() + self.starts[name, dim])
-            self.owners.append(torch.arange(size).repeat_interleave(index.shape[1]) + self.channels)
-        self.members.append(torch.full((size,), self.groups))
-        self.channels += size
-        self.groups += 1
+            self.owners.append(torch.arange(size).repeat_interleave(index.shape[1]) + before)
+        self.names.append(group)
+        self.sizes.append(size)
 
     def finished(self) -> _Layout:
         self.source, self.owner = torch.cat(self.sources), torch.cat(self.owners)
-        self.group = torch.cat(self.members)
+        self.group = torch.arange(self.groups).repeat_interleave(torch.tensor(self.sizes))
         return self
 
     def to(self, device: torch.device) -> _Layout:
@@ -124,7 +133,7 @@ class _Layout:
     def squares(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the sum of squares of every channel, ``[C]``."""
         sums = torch.cat([s for name, dims in self.dims.items() for s in _marginals(parameters[name], dims)])
-        return sums.new_zeros(self.channels).index_add(0, self.owner, sums.index_select(0, self.source))
+        return sums.new_zeros(len(self.group)).index_add(0, self.owner, sums.index_select(0, self.source))
 
 
 def _marginals(tensor: Tensor, dims: tuple[int, ...]) -> list[Tensor]:
@@ -152,11 +161,11 @@ def _fill_from_graph(
             if index.numel() and int(index.max()) >= parameters[name].shape[dim]:
                 raise _stale(f"{name!r} has only {parameters[name].shape[dim]} entries along dimension {dim}")
         if own:
-            groups.append((group.size, own))
+            groups.append((group.name, group.size, own))
     shapes = {name: p.shape for name, p in parameters.items()}
-    layout.reserve(shapes, ((name, dim) for _, own in groups for name, dim, _ in own))
-    for size, own in groups:
-        layout.add(size, own)
+    layout.reserve(shapes, ((name, dim) for _, _, own in groups for name, dim, _ in own))
+    for group_name, size, own in groups:
+        layout.add(group_name, size, own)
 
 
 def _fill_from_tensors(
@@ -176,7 +185,7 @@ def _fill_from_tensors(
     layout.reserve(shapes, wanted)
     for name, dim in wanted:
         size = shapes[name][dim]
-        layout.add(size, [(name, dim, torch.arange(size).unsqueeze(1))])
+        layout.add(f"{name}:{dim}", size, [(name, dim, torch.arange(size).unsqueeze(1))])
 
 
 def _stale(why: str) -> NetsmithError:

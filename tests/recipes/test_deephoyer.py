@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+import netsmith as ns
+from netsmith.errors import NetsmithError
+from netsmith.recipes.deephoyer import deephoyer, trimming
+from netsmith.recipes.job import Job
+
+
+def network() -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(1, 8, 3),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 12, 3),
+            nn.Flatten(),
+            nn.Linear(192, 4),
+        )
+
+
+def job(model: nn.Module, calls: list[dict], **options: object) -> Job:
+    def fit(model, *, epochs, stage, penalty=None, learning_rate=None):
+        calls.append(
+            {"stage": stage, "epochs": epochs, "penalised": penalty is not None, "rate": learning_rate}
+        )
+        if penalty is None:
+            return SimpleNamespace(epochs=[])
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        for _ in range(epochs):
+            optimizer.zero_grad()
+            (penalty(model) / penalty.strength).backward()
+            optimizer.step()
+        return SimpleNamespace(epochs=[])
+
+    return Job(
+        model=model,
+        inputs=torch.zeros(2, 1, 8, 8),
+        task=None,
+        budget=ns.Budget(macs=0.5),
+        epochs=40,
+        seed=0,
+        fit=fit,
+        options=options,
+    )
+
+
+def test_scores_are_the_norm_over_the_trimming_threshold():
+    model = network()
+    graph = ns.trace(model, torch.zeros(2, 1, 8, 8))
+    first, second = model[0].weight.detach().double(), model[3].weight.detach().double()
+    norms = (first.square().sum((1, 2, 3)) + second.square().sum((0, 2, 3))).sqrt()
+    expected = norms * norms.sum() / norms.square().sum()
+    torch.testing.assert_close(trimming(model, None, graph)["0.weight:0"], expected, rtol=1e-5, atol=0)
+
+
+def test_scores_do_not_change_with_the_scale_of_a_group_and_survive_a_dead_one():
+    model = network()
+    graph = ns.trace(model, torch.zeros(2, 1, 8, 8))
+    before = trimming(model, None, graph)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(100)
+    for name, score in trimming(model, None, graph).items():
+        torch.testing.assert_close(score, before[name], rtol=1e-5, atol=0)
+    with torch.no_grad():
+        model[0].weight.zero_()
+        model[3].weight.zero_()
+    assert trimming(model, None, graph)["0.weight:0"].tolist() == [1.0] * 8
+
+
+def test_sparse_training_then_cut_then_fine_tuning():
+    calls: list[dict] = []
+    model = network()
+    one = job(model, calls, sparse=0.75, finetune_rate=0.01)
+    dense = ns.profile(copy.deepcopy(model), one.inputs)
+    small = deephoyer(one)
+    assert [(c["stage"], c["epochs"], c["penalised"], c["rate"]) for c in calls] == [
+        ("sparse", 30, True, None),
+        ("finetune", 10, False, 0.01),
+    ]
+    assert ns.profile(small, one.inputs).total["macs"] <= 0.5 * dense.total["macs"]
+    assert one.notes["deephoyer"]["channels"] == 20
+    assert 0 < one.notes["deephoyer"]["trimmed_channels"] < 20
+
+
+def test_mistakes_are_named():
+    with pytest.raises(NetsmithError, match=r"option sparse is 1\.5; expected the share of epochs"):
+        deephoyer(job(network(), [], sparse=1.5))
+    with pytest.raises(NetsmithError, match=r"strength is -1\.0"):
+        deephoyer(job(network(), [], strength=-1.0))
+    with pytest.raises(NetsmithError, match="did you mean strength"):
+        deephoyer(job(network(), [], strenght=1.0))
