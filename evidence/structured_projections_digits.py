@@ -174,7 +174,8 @@ def digits(evidence: Evidence, runs: int = 3) -> None:
             f"accuracy {spread(got['accuracy'], 100)} %, first layer {spread(got['zeros'], 100)} % zeros, "
             f"{spread(got['columns'])} of 64 columns zero, {spread(got['macs'])} MACs"
         )
-        evidence.row(f"digits, {runs} seeds, {name}", reference="reported", got=text, holds=None)
+        stored = ", layers stored as factors" if name == "nuclear" else ""
+        evidence.row(f"digits, {runs} seeds, {name}{stored}", reference="reported", got=text, holds=None)
     average: Callable[[str, str], Any] = lambda name, key: mean(one[name][key] for one in results)  # noqa: E731
     zeros = average("l1,1", "zeros")
     evidence.row(
