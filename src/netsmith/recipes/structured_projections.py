@@ -113,11 +113,7 @@ def structured_projections(job: Job) -> nn.Module:
     settings = job.settings(
         ball="l11", share=0.25, sparse=0.5, masked=True, learning_rate=0.0, finetune_rate=0.0, scope="global"
     )
-    if not 0 <= settings["sparse"] <= 1:
-        raise NetsmithError(
-            f"option sparse is {settings['sparse']}; expected the share of epochs with the projection, 0 to 1"
-        )
-    epochs = round(job.epochs * settings["sparse"])
+    epochs = _share_of_epochs(job, settings["sparse"])
     graph = ns.trace(job.model, job.inputs)
     balls = ReaderBalls(job.model, graph, ball=settings["ball"], share=settings["share"])
     rate = settings["learning_rate"] or None
@@ -135,11 +131,19 @@ def structured_projections(job: Job) -> nn.Module:
         scope=settings["scope"],
     )
     job.notes["structured-projections"] = {"dead_channels": dead, "channels": total, "sparse_epochs": epochs}
-    retrain(job, small, job.epochs - epochs, settings["finetune_rate"] or None, masked=settings["masked"])
+    _retrain(job, small, job.epochs - epochs, settings["finetune_rate"] or None, masked=settings["masked"])
     return small
 
 
-def retrain(job: Job, small: nn.Module, epochs: int, learning_rate: float | None, *, masked: bool) -> None:
+def _share_of_epochs(job: Job, sparse: float) -> int:
+    if not 0 <= sparse <= 1:
+        raise NetsmithError(
+            f"option sparse is {sparse}; expected the share of epochs with the projection, 0 to 1"
+        )
+    return round(job.epochs * sparse)
+
+
+def _retrain(job: Job, small: nn.Module, epochs: int, learning_rate: float | None, *, masked: bool) -> None:
     """Fine-tune the cut model, with its zero weights held at zero if ``masked``."""
     if not masked:
         job.fit(small, epochs=epochs, learning_rate=learning_rate, stage="finetune")
