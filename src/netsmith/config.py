@@ -20,31 +20,47 @@ class RunSettings(BaseModel):
 
     model: str = Field("small-cnn", description="a network's name, or file.py:callable")
     data: str = Field("digits", description="a data set's name, or file.py:callable")
-    epochs: PositiveInt | None = Field(None, description="passes over the data the method may use")
-    dense_epochs: int | None = Field(None, ge=0, description="passes over the data before the method")
-    device: str | None = Field(None, description="cpu, cuda, cuda:1, mps; found by itself if left out")
+    epochs: PositiveInt | None = Field(
+        None, description="a whole number from 1 on, passes over the data for the method"
+    )
+    dense_epochs: int | None = Field(
+        None, ge=0, description="a whole number from 0 on, passes over the data before the method"
+    )
+    device: str | None = Field(None, description="cpu, cuda, cuda:1 or mps, or nothing")
     round_to: PositiveInt | Literal["auto"] = Field(
         "auto", description="a whole number from 1 on (kept widths are its multiples) or auto"
     )
-    out: Path | None = Field(None, description="folder of the run")
+    out: Path | None = Field(None, description="a folder")
 
 
 class CompressSettings(RunSettings):
     """A ``compress`` run."""
 
     method: str = Field("magnitude", description="a method's name, or file.py:callable")
-    budget: Goals = Field("macs=0.3", description="what the network may cost, such as macs=0.3,latency=5ms")
-    seed: int = Field(0, ge=0, description="where all randomness starts")
-    options: dict[str, Any] = Field({}, description="the method's own settings")
+    budget: Goals = Field(
+        "macs=0.3", description="goals such as macs=0.3,latency=5ms or {macs: 0.3, latency: 5ms}"
+    )
+    seed: int = Field(0, ge=0, description="a whole number from 0 on")
+    options: dict[str, Any] = Field({}, description="a mapping of the method's own settings")
 
 
 class CompareSettings(RunSettings):
     """A ``compare`` run."""
 
-    methods: list[str] = Field(["magnitude", "random"], min_length=1, description="methods to compare")
-    budgets: list[Goals] = Field(["macs=0.3"], min_length=1, description="budgets to compare at")
-    seeds: PositiveInt | list[int] = Field(3, description="how many seeds, or which")
-    options: dict[str, dict[str, Any]] = Field({}, description="each method's own settings, by method")
+    methods: list[str] = Field(
+        ["magnitude", "random"],
+        min_length=1,
+        description="a list of methods, each a name or file.py:callable",
+    )
+    budgets: list[Goals] = Field(
+        ["macs=0.3"], min_length=1, description="a list of budgets such as macs=0.3,latency=5ms"
+    )
+    seeds: PositiveInt | list[int] = Field(
+        3, description="a whole number from 1 on (how many) or a list (which)"
+    )
+    options: dict[str, dict[str, Any]] = Field(
+        {}, description="a mapping from methods to mappings of their own settings"
+    )
 
 
 Settings = TypeVar("Settings", bound=RunSettings)

@@ -95,7 +95,7 @@ def _seeds(text: str) -> int | list[int]:
         NetsmithError: something else than whole numbers.
     """
     try:
-        numbers = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise NetsmithError(f"cannot read --seeds {text!r}; write how many (3) or which (0,1,2)") from None
     return numbers if "," in text else numbers[0]

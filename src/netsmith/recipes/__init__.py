@@ -7,5 +7,6 @@ from netsmith.recipes.hfp import hfp
 from netsmith.recipes.job import Job, Recipe
 from netsmith.recipes.magnitude import magnitude
 from netsmith.recipes.random import random
+from netsmith.recipes.structured_projections import structured_projections
 
-__all__ = ["Job", "Recipe", "deephoyer", "hfp", "magnitude", "random"]
+__all__ = ["Job", "Recipe", "deephoyer", "hfp", "magnitude", "random", "structured_projections"]

@@ -90,7 +90,11 @@ def _as_type(name: str, value: Any, default: Any) -> Any:
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False}[str(value).lower()]
-        return type(default)(value)
+        read = type(default)(value)
+        # int(2.5) would be 2, which nobody asked for.
+        if isinstance(value, int | float) and read != value:
+            raise ValueError
+        return read
     except (KeyError, TypeError, ValueError):
         kind = type(default).__name__
         raise NetsmithError(

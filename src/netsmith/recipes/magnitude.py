@@ -31,10 +31,10 @@ def magnitude(job: Job) -> nn.Module:
         scope: ``"global"`` ranks all channels together, ``"local"`` within each group.
         learning_rate: of the fine-tuning; 0 takes the trainer's default.
     """
-    import netsmith as ns
+    from netsmith.cutting.shrink import shrink
 
     settings = job.settings(scope="global", learning_rate=0.0)
-    small = ns.shrink(
+    small = shrink(
         job.model,
         job.inputs,
         budget=job.budget,

@@ -30,11 +30,11 @@ def random(job: Job) -> nn.Module:
         scope: ``"global"`` ranks all channels together, ``"local"`` within each group.
         learning_rate: of the fine-tuning; 0 takes the trainer's default.
     """
-    import netsmith as ns
+    from netsmith.cutting.shrink import shrink
 
     settings = job.settings(scope="global", learning_rate=0.0)
     generator = torch.Generator().manual_seed(job.seed)
-    small = ns.shrink(
+    small = shrink(
         job.model,
         job.inputs,
         budget=job.budget,

@@ -34,13 +34,11 @@ def check_reachable(planned: Plan) -> None:
         BudgetError: the budget cannot be reached by removing channels.
         NetsmithError: the network cannot be followed, or has nothing to remove.
     """
-    import netsmith as ns
+    from netsmith.cutting.shrink import shrink
 
     # Only of our own recipes it is known that they reach a budget by removing channels.
     if planned.recipe in methods().values():
-        ns.shrink(
-            planned.model, planned.inputs, budget=planned.budget, round_to=planned.round_to, verify=False
-        )
+        shrink(planned.model, planned.inputs, budget=planned.budget, round_to=planned.round_to, verify=False)
 
 
 def run(

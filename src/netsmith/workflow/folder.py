@@ -87,7 +87,7 @@ def claim(
                 raise unwritable(Path(error.filename or path), error) from error
             raise
         except NetsmithError:
-            if new and _visible(path) <= {IDENTITY}:
+            if new and not _has_work(path):
                 shutil.rmtree(path, ignore_errors=True)
             raise
         finally:
@@ -141,3 +141,7 @@ def _lock(descriptor: int, path: Path) -> None:
 def _visible(path: Path) -> set[str]:
     # Names with a leading dot are the lock and what a killed process left of a file it was writing.
     return {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
+
+
+def _has_work(path: Path) -> bool:
+    return any(found.is_file() and found.name not in (IDENTITY, LOCK) for found in path.rglob("*"))

@@ -83,10 +83,10 @@ def _timed(paths: dict[str, Path], inputs: Inputs, batches: tuple[int, ...]) -> 
 
 def macs(model: nn.Module, inputs: Inputs) -> float:
     """Return the multiply-accumulates of one forward pass over ``inputs``."""
-    import netsmith as ns
     from netsmith.cost import Cost
+    from netsmith.graph import trace
 
-    return Cost(ns.trace(model, inputs)).total()["macs"]
+    return Cost(trace(model, inputs)).total()["macs"]
 
 
 def machine() -> dict[str, Any]:
@@ -105,11 +105,11 @@ def versions() -> dict[str, str]:
 
 
 def _costs(model: nn.Module, inputs: Inputs) -> dict[str, Any]:
-    import netsmith as ns
     from netsmith.cost import Cost
     from netsmith.cost.energy import EnergyTable
+    from netsmith.graph import trace
 
-    graph = ns.trace(model, inputs)
+    graph = trace(model, inputs)
     cost = Cost(graph, energy=EnergyTable())
     frozen = {f"{tensor}:{dim}": reason for (tensor, dim), reason in graph.frozen.items()}
     return {**cost.total(), "layers": cost.layers(), "frozen": frozen}

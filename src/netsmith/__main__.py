@@ -1,0 +1,5 @@
+"""``python -m netsmith`` is the command ``netsmith``."""
+
+from netsmith.cli import main
+
+main()
