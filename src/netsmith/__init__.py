@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from netsmith import cost, drivers, edits, graph, penalties, projections, recipes, scores, tasks, train, zoo
+    from netsmith import (
+        cost,
+        drivers,
+        edits,
+        graph,
+        penalties,
+        projections,
+        recipes,
+        scores,
+        tasks,
+        train,
+        zoo,
+    )
     from netsmith.compare import compare
     from netsmith.compress import compress
     from netsmith.cost.budget import Budget
@@ -20,7 +32,7 @@ if TYPE_CHECKING:
     from netsmith.edits.records import records, replay
     from netsmith.files import export, load, save
     from netsmith.graph.tracing import trace
-    from netsmith.shrink import shrink
+    from netsmith.cutting.shrink import shrink
 
 _VERBS = {
     "Budget": "netsmith.cost.budget",
@@ -33,7 +45,7 @@ _VERBS = {
     "records": "netsmith.edits.records",
     "replay": "netsmith.edits.records",
     "save": "netsmith.files",
-    "shrink": "netsmith.shrink",
+    "shrink": "netsmith.cutting.shrink",
     "trace": "netsmith.graph.tracing",
 }
 _FAMILIES = (

@@ -21,7 +21,9 @@ class Card:
     """How this implementation differs from the paper."""
 
 
-def card(title: str, *, paper: str = "", venue: str = "", differs: str = "nothing known") -> Callable[[Method], Method]:
+def card(
+    title: str, *, paper: str = "", venue: str = "", differs: str = "nothing known"
+) -> Callable[[Method], Method]:
     """Attach a :class:`Card` to a class or function; it only annotates, nothing is registered."""
 
     def annotate(method: Method) -> Method:

@@ -64,8 +64,9 @@ def test_grouped_convolution_factors_into_groups_and_width():
     graph = ns.trace(model, torch.zeros(1, 3, 4, 4))
     assert sorted(group.size for group in graph.groups) == [2, 3, 4]
     groups = next(group for group in graph.groups if group.size == 4)
-    small = ns.shrink(model, torch.zeros(1, 3, 4, 4), score={g.name: torch.arange(g.size) for g in graph.groups},
-                      ratio=0.5, scope="local", protect=[g.name for g in graph.groups if g is not groups])  # fmt: skip
+    scores = {g.name: torch.arange(g.size) for g in graph.groups}
+    others = [g.name for g in graph.groups if g is not groups]
+    small = ns.shrink(model, torch.zeros(1, 3, 4, 4), score=scores, ratio=0.5, scope="local", protect=others)
     assert (small[1].groups, small[1].in_channels, small[1].out_channels) == (2, 6, 4)
 
 

@@ -13,7 +13,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from netsmith.errors import NetsmithError
 from netsmith.graph import trace
 from netsmith.scores.information_gain import InformationGain
-from netsmith.shrink import shrink
+from netsmith.cutting.shrink import shrink
 
 
 def mlp(seed: int = 0) -> nn.Sequential:

@@ -18,7 +18,7 @@ from netsmith.cost.latency import LatencyTable
 from netsmith.errors import BudgetError
 from netsmith.graph import StructureGraph, trace
 from netsmith.scores.magnitude import magnitude
-from netsmith.shrink import cost_tables, shrink
+from netsmith.cutting.shrink import cost_tables, shrink
 
 Tune = Callable[[nn.Module, int, int], None]
 """Trains a network in place after a chunk: (network, number of the chunk, number of chunks)."""

@@ -17,8 +17,8 @@ from netsmith.errors import BudgetError, EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.tracing import graph_of, run
 from netsmith.scores.magnitude import magnitude
-from netsmith.selection import Scope, chooser
-from netsmith.verify import check_against, masked_output
+from netsmith.cutting.selection import Scope, chooser
+from netsmith.cutting.verify import check_against, masked_output
 
 RoundTo = int | Literal["auto"] | Mapping[str, int]
 

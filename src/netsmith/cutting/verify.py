@@ -56,8 +56,9 @@ def check_against(smaller: nn.Module, inputs: Inputs, reference: Any) -> None:
         difference = relative_difference(have, want)
         if not difference <= _tolerance(want.dtype):
             raise EditError(
-                f"the smaller model's output differs from the masked original's by "
-                f"{difference:.2g} (relative); the original is untouched. Please report this model: its structure was read wrongly"
+                f"the smaller model's output differs from the masked original's by {difference:.2g} "
+                "(relative); the original is untouched. Please report this model: its structure was read "
+                "wrongly"
             )
 
 
