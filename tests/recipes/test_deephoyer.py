@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 import netsmith as ns
+from netsmith.clock import Clock
 from netsmith.errors import NetsmithError
-from netsmith.recipes.deephoyer import deephoyer, trimming
+from netsmith.penalties import GroupHoyerSquare
+from netsmith.recipes.deephoyer import Ramp, deephoyer, trimming
 from netsmith.recipes.job import Job
 
 
@@ -27,17 +29,19 @@ def network() -> nn.Sequential:
 
 
 def job(model: nn.Module, calls: list[dict], **options: object) -> Job:
-    def fit(model, *, epochs, stage, penalty=None, learning_rate=None):
+    def fit(model, *, epochs, stage, penalty=None, learning_rate=None, after_step=None, schedule="cosine"):
         calls.append(
             {"stage": stage, "epochs": epochs, "penalised": penalty is not None, "rate": learning_rate}
         )
         if penalty is None:
             return SimpleNamespace(epochs=[])
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-        for _ in range(epochs):
+        for step in range(epochs):
             optimizer.zero_grad()
             (penalty(model) / penalty.strength).backward()
             optimizer.step()
+            if after_step is not None:
+                after_step(model, Clock(step + 1, 1, epochs))
         return SimpleNamespace(epochs=[])
 
     return Job(
@@ -87,8 +91,43 @@ def test_sparse_training_then_cut_then_fine_tuning():
         ("finetune", 10, False, 0.01),
     ]
     assert ns.profile(small, one.inputs).total["macs"] <= 0.5 * dense.total["macs"]
-    assert one.notes["deephoyer"]["channels"] == 20
-    assert 0 < one.notes["deephoyer"]["trimmed_channels"] < 20
+    assert one.notes["deephoyer"]["sparse_epochs"] == 30
+    assert one.notes["deephoyer"]["strength_at_the_end"] != 1e-3
+
+
+def test_strength_stays_when_told():
+    one = job(network(), [], adapt=False, strength=0.5)
+    deephoyer(one)
+    assert one.notes["deephoyer"]["strength_at_the_end"] == 0.5
+
+
+def test_ramp_pushes_while_the_cost_is_above_the_target_and_lets_go_below():
+    model = network()
+    x = torch.zeros(2, 1, 8, 8)
+    graph = ns.trace(model, x)
+    penalty = GroupHoyerSquare(graph, strength=1.0)
+    ramp = Ramp(penalty, graph, ns.Budget(macs=0.5))
+    assert ramp.excess(model) == pytest.approx(2.0)
+    ramp(model, Clock(0, 1, 100))
+    assert penalty.strength == 1.0  # no check is due yet
+    ramp(model, Clock(90, 1, 100))
+    assert penalty.strength == pytest.approx(Ramp.UP)
+    with torch.no_grad():
+        model[0].weight[4:] = 0
+        model[3].weight[:, 4:] = 0
+        model[3].weight[6:] = 0
+        model[5].weight[:, 96:] = 0
+    assert ramp.excess(model) < 1
+    ramp(model, Clock(91, 1, 100))
+    assert penalty.strength == pytest.approx(Ramp.UP)  # nor now
+    ramp(model, Clock(95, 1, 100))
+    assert penalty.strength == pytest.approx(Ramp.UP * Ramp.DOWN)
+    again = Ramp(GroupHoyerSquare(graph, strength=1.0), graph, ns.Budget(macs=0.5))
+    again.load_state_dict(ramp.state_dict())
+    assert again.state_dict() == ramp.state_dict()
+    for step in range(96, 200):
+        ramp(model, Clock(step, 1, 100))
+    assert penalty.strength >= 0.01
 
 
 def test_mistakes_are_named():
