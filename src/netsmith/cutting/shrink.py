@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -12,13 +13,13 @@ from torch import Tensor, nn
 from netsmith.contracts import Inputs, Keep, Loss, Score
 from netsmith.cost.budget import Budget
 from netsmith.cost.counting import Cost, CostTable
+from netsmith.cutting.selection import Scope, chooser
+from netsmith.cutting.verify import check_against, masked_output
 from netsmith.edits import remove
 from netsmith.errors import BudgetError, EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.tracing import graph_of, run
 from netsmith.scores.magnitude import magnitude
-from netsmith.cutting.selection import Scope, chooser
-from netsmith.cutting.verify import check_against, masked_output
 
 RoundTo = int | Literal["auto"] | Mapping[str, int]
 
@@ -123,8 +124,8 @@ def keep_for(
     for kind, limit in limits.items():
         if smallest[kind] > limit:
             raise BudgetError(
-                f"budget {kind}={getattr(budget, kind)} cannot be reached: it is {limit:.4g}, the smallest "
-                f"cut has {smallest[kind]:.4g} ({smallest[kind] / now[kind]:.3g} of the present {now[kind]:.4g})"
+                f"budget {kind}={getattr(budget, kind)} cannot be reached: it is {limit:.4g} of the present "
+                f"{now[kind]:.4g}, and the smallest cut has {smallest[kind]:.4g} ({smallest[kind] / now[kind]:.3g})"
             )
     low, high = 0, steps
     while low < high:
@@ -180,11 +181,10 @@ def check_finite(model: nn.Module) -> None:
         EditError: names the first parameter that is not finite.
     """
     for name, parameter in model.named_parameters():
-        if (
-            not parameter.is_meta
-            and parameter.is_floating_point()
-            and not bool(torch.isfinite(parameter).all())
-        ):
+        if parameter.is_meta or not parameter.is_floating_point():
+            continue
+        # A finite sum has finite terms; one that is not may only have overflowed, so look at each.
+        if not math.isfinite(parameter.detach().sum().item()) and not bool(torch.isfinite(parameter).all()):
             raise EditError(f"parameter {name} holds NaN or infinity; train or load the model again first")
 
 

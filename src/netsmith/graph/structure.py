@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from netsmith.errors import EditError, UnknownNameError
 from netsmith.graph.axes import NOBODY, Dim, Elements, Leaf
 from netsmith.graph.operation import Operation
 from netsmith.graph.sizes import Requirement
-from netsmith.graph.solve import Solution
+from netsmith.graph.solve import Solution, stack
 
 Role = Literal["out", "in", "along"]
 NEVER_USED = "never used in the forward pass"
@@ -172,52 +173,45 @@ class StructureGraph:
     def _group(self) -> list[Group]:
         """Number the channels and put those that own the same slices side by side."""
         leaves = [leaf for leaf, dim in self._leaves.items() if dim.owners and leaf.tensor in self._used]
-        rows = [self._solution.channels(self._leaves[leaf]) for leaf in leaves]
-        table = _owner_table(rows)
-        roots, number = np.unique(table[0], return_inverse=True)
+        channel, leaf, index = self._owner_table(leaves)
+        roots, number = np.unique(channel, return_inverse=True)
         self._channel_count = len(roots)
         self._numbers = np.full(self._solution.count + 1, len(roots), dtype=np.int64)
         self._numbers[roots] = np.arange(len(roots))
         if not len(roots):
             return []
-        groups = []
-        for members in _by_signature(number, table[1], self._solution.origins(roots), len(leaves)):
-            if len(members) > 1:
-                groups.append(self._make_group(members, number, table[1], table[2], leaves))
-        groups.sort(key=lambda pair: pair[0])
-        return _named([group for _, group in groups])
+        group = _by_signature(number, leaf, self._solution.origins(roots), len(leaves))
+        rank, order = _order_channels(group, number, leaf, index)
+        sort = np.lexsort((index, rank[number], leaf, group[number]))
+        number, leaf, index = number[sort], leaf[sort], index[sort]
+        owner = group[number]
+        edges = np.flatnonzero((np.diff(owner) != 0) | (np.diff(leaf) != 0)) + 1
+        slices: dict[int, list[Slice]] = {}
+        for start, stop in pairwise([0, *edges.tolist(), len(leaf)]):
+            size = len(order[owner[start]])
+            tensor, dim = leaves[leaf[start]]
+            positions = torch.from_numpy(index[start:stop].reshape(size, -1))
+            role = self._roles.get(leaves[leaf[start]], "along")
+            slices.setdefault(int(owner[start]), []).append(Slice(tensor, dim, positions, role))
+        return _named(
+            [
+                Group(_name(slices[g]), len(members), tuple(slices[g]), members)
+                for g, members in enumerate(order)
+                if len(members) > 1
+            ]
+        )
 
-    def _make_group(
-        self, members: Elements, number: Elements, leaf_of: Elements, index_of: Elements, leaves: list[Leaf]
-    ) -> tuple[tuple[int, int], Group]:
-        mine = self._rows_of(number)[0], self._rows_of(number)[1]
-        order, start = mine
-        rows = np.concatenate([order[start[m] : start[m + 1]] for m in members])
-        channel, leaf, index = number[rows], leaf_of[rows], index_of[rows]
-        first_leaf = int(leaf.min())
-        on_first = leaf == first_leaf
-        first_index = np.full(self._channel_count, np.iinfo(np.int64).max)
-        np.minimum.at(first_index, channel[on_first], index[on_first])
-        members = members[np.argsort(first_index[members], kind="stable")]
-        rank = np.zeros(self._channel_count, dtype=np.int64)
-        rank[members] = np.arange(len(members))
-        slices = []
-        for which in np.unique(leaf):
-            here = leaf == which
-            sort = np.lexsort((index[here], rank[channel[here]]))
-            positions = torch.from_numpy(index[here][sort].reshape(len(members), -1).copy())
-            tensor, dim = leaves[which]
-            slices.append(Slice(tensor, dim, positions, self._roles.get(leaves[which], "along")))
-        producer = next((s for s in slices if s.role == "out"), slices[0])
-        name = f"{producer.tensor}:{producer.dim}"
-        return (first_leaf, int(first_index[members[0]])), Group(name, len(members), tuple(slices), members)
-
-    def _rows_of(self, number: Elements) -> tuple[Elements, Elements]:
-        if not hasattr(self, "_row_order"):
-            order = np.argsort(number, kind="stable")
-            start = np.searchsorted(number[order], np.arange(self._channel_count + 1))
-            self._row_order = (order, start)
-        return self._row_order
+    def _owner_table(self, leaves: list[Leaf]) -> tuple[Elements, Elements, Elements]:
+        """Return one row (channel, number of the leaf, index along it) per owner of a leaf's index."""
+        if not leaves:
+            empty = np.zeros(0, dtype=np.int64)
+            return empty, empty, empty
+        sizes = [self._leaves[leaf].size for leaf in leaves]
+        owners = self._solution.resolve(np.concatenate([stack(self._leaves[leaf]) for leaf in leaves]))
+        at, column = np.nonzero(owners != NOBODY)
+        leaf_of = np.repeat(np.arange(len(leaves)), sizes)
+        start = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+        return owners[at, column], leaf_of[at], at - start[at]
 
     def __repr__(self) -> str:
         channels = sum(group.size for group in self.groups)
@@ -225,31 +219,43 @@ class StructureGraph:
         return f"StructureGraph({counts})"
 
 
-def _owner_table(rows: list[Elements]) -> tuple[Elements, Elements, Elements]:
-    """Flatten owners to one row per (channel, leaf, index)."""
-    channel, leaf, index = [], [], []
-    for position, owners in enumerate(rows):
-        at, column = np.nonzero(owners != NOBODY)
-        channel.append(owners[at, column])
-        leaf.append(np.full(len(at), position, dtype=np.int64))
-        index.append(at)
-    if not channel:
-        empty = np.zeros(0, dtype=np.int64)
-        return empty, empty, empty
-    return np.concatenate(channel), np.concatenate(leaf), np.concatenate(index)
+def _by_signature(number: Elements, leaf: Elements, origins: Elements, leaves: int) -> Elements:
+    """Return the group number of each channel: one origin, equally many indices of the same leaves.
 
-
-def _by_signature(number: Elements, leaf: Elements, origins: Elements, leaves: int) -> list[Elements]:
-    """Group channels of one origin that own equally many indices of the same leaves.
-
-    The origin tells the factors of one dimension apart: heads and head width own the same leaves.
+    The origin tells the factors of one dimension apart: heads and head width own the same leaves. Groups are
+    numbered in the order in which their first leaf, then their first index, comes.
     """
     hashes = np.random.default_rng(0).integers(1, 2**62, size=leaves, dtype=np.int64).astype(np.uint64)
     signature = origins.astype(np.uint64)
     np.add.at(signature, number, hashes[leaf])
-    order = np.argsort(signature, kind="stable")
-    edges = np.flatnonzero(np.diff(signature[order])) + 1
-    return [np.sort(part) for part in np.split(order, edges)]
+    _, first, group = np.unique(signature, return_index=True, return_inverse=True)
+    earliest = np.full(len(first), np.iinfo(np.int64).max)
+    np.minimum.at(earliest, group[number], leaf * (1 << 32) + np.arange(len(leaf)))
+    position = np.empty(len(first), dtype=np.int64)
+    position[np.argsort(earliest, kind="stable")] = np.arange(len(first))
+    return np.asarray(position[group], dtype=np.int64)
+
+
+def _order_channels(
+    group: Elements, number: Elements, leaf: Elements, index: Elements
+) -> tuple[Elements, list[Elements]]:
+    """Order the channels of each group by where they first stand; return ranks and members per group."""
+    first_leaf = np.full(int(group.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first_leaf, group[number], leaf)
+    here = leaf == first_leaf[group[number]]
+    first_index = np.full(len(group), np.iinfo(np.int64).max)
+    np.minimum.at(first_index, number[here], index[here])
+    sort = np.lexsort((first_index, group))
+    order = np.split(sort, np.flatnonzero(np.diff(group[sort])) + 1)
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[sort] = np.concatenate([np.arange(len(members)) for members in order])
+    return rank, order
+
+
+def _name(slices: list[Slice]) -> str:
+    """Name a group by the first tensor that makes its channels."""
+    producer = next((item for item in slices if item.role == "out"), slices[0])
+    return f"{producer.tensor}:{producer.dim}"
 
 
 def _named(groups: Iterable[Group]) -> list[Group]:
