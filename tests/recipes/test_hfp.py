@@ -13,9 +13,10 @@ from netsmith.cost.counting import Cost
 from netsmith.cost.latency import LatencyTable
 from netsmith.errors import BudgetError, NetsmithError
 from netsmith.graph import trace
+from netsmith.recipes.chunks import chunks_of
 from netsmith.recipes.hfp import hfp
 from netsmith.recipes.job import Job
-from netsmith.recipes.opti_cut import OptiCut, chunks_of
+from netsmith.recipes.opti_cut import OptiCut
 from netsmith.scores.information_gain import InformationGain
 from netsmith.tasks.task import Task
 
@@ -153,19 +154,27 @@ def test_widths_follow_the_multiple_in_every_chunk() -> None:
     assert all(group.size % 4 == 0 for group in trace(small, INPUTS).groups)
 
 
-def test_auto_takes_the_multiples_of_the_first_network() -> None:
-    class Blocks(Pretended):
-        def operation(self, shape: Any) -> float:
-            return 1e-6 * ceil(shape.c_in / 8) * ceil(shape.c_out / 8)
+class Blocks(Pretended):
+    """Kernels that work on blocks of 8 channels, and take twice as long off the blocks."""
 
-        def model(self, network: nn.Module, inputs: Any) -> float:
-            return 1e-6
+    def operation(self, shape: Any) -> float:
+        return 1e-6 * ceil(shape.c_in / 8) * ceil(shape.c_out / 8) * (1 + (shape.c_in % 8 > 0))
 
+    def model(self, network: nn.Module, inputs: Any) -> float:
+        return 1e-6
+
+
+@pytest.mark.parametrize("round_to", [1, "auto"])
+def test_a_latency_budget_takes_widths_the_machine_likes(round_to: Any) -> None:
     table = LatencyTable(Blocks(), cache=False)
-    small = opti_cut(Budget(latency=0.5), chunk=0.5, round_to="auto", latency=table)(model())
-    widths = [group.size for group in trace(small, INPUTS).groups]
-    assert widths[0] == 8
-    assert all(width % 8 == 0 for width in widths)
+    small = opti_cut(Budget(latency=0.8), chunk=0.5, round_to=round_to, latency=table)(model())
+    assert [group.size for group in trace(small, INPUTS).groups] in ([8, 24], [16, 16])
+
+
+def test_multiples_that_leave_the_budget_out_of_reach_are_halved() -> None:
+    table = LatencyTable(Blocks(), cache=False)
+    small = opti_cut(Budget(latency=0.9, macs=0.06), chunk=0.5, latency=table)(model())
+    assert all(group.size % 4 == 0 and group.size < 8 for group in trace(small, INPUTS).groups)
 
 
 def test_a_budget_that_holds_changes_nothing() -> None:

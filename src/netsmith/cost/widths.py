@@ -12,7 +12,7 @@ from netsmith.cost.shapes import OperationShape
 from netsmith.graph import Group, StructureGraph
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
-TOLERANCE = 0.03
+TOLERANCE = 0.05
 """A finer multiple is taken when its time per channel is within this share of the best."""
 
 
@@ -21,7 +21,7 @@ def preferred_multiples(graph: StructureGraph, table: LatencyTable) -> dict[str,
 
     For each of 1, 2, 4, 8, 16 and 32 the operations that touch the group are measured at widths around
     half of it that are multiples of no more than that, all else at full width; the finest multiple whose
-    time per channel is within 3 % of the best wins. A group keeps a choice of at least two widths, so a
+    time per channel is within 5 % of the best wins. A group keeps a choice of at least two widths, so a
     narrow one is never told to stay whole. Batch 1 is measured whatever the traced batch, which keeps
     this to seconds; the entries are kept in the table, so a second call costs nothing.
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def hfp(job: Job) -> nn.Module:
     """Return the model cut to its budget by information gain, in chunks with short fine-tuning between them.
 
-    A latency budget is predicted from the table measured on this machine and verified at the end; with one,
-    ``round_to="auto"`` removes up to the widths where time really falls. See
+    A latency budget is predicted from the table measured on this machine and verified at the end, and takes
+    widths at which time really falls. See
     :class:`~netsmith.recipes.opti_cut.OptiCut` and :class:`~netsmith.scores.InformationGain`.
 
     Options:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,32 +14,18 @@ from netsmith.cost.budget import Budget
 from netsmith.cost.counting import Cost, CostTable
 from netsmith.cost.fixed_constant import FixedConstant
 from netsmith.cost.latency import LatencyTable
+from netsmith.cost.widths import preferred_multiples
+from netsmith.cutting.shrink import cost_tables, shrink
 from netsmith.errors import BudgetError
 from netsmith.graph import StructureGraph, trace
+from netsmith.recipes.chunks import absolute, chunks_of
 from netsmith.scores.magnitude import magnitude
-from netsmith.cutting.shrink import cost_tables, shrink
 
 Tune = Callable[[nn.Module, int, int], None]
 """Trains a network in place after a chunk: (network, number of the chunk, number of chunks)."""
-LAST = 0.1
-"""The last chunk takes what is left when this share of the first excess, or less, remains."""
 NOISE = 0.02
 """By how much a measured latency may exceed its limit."""
 CHECKS = 3
-
-
-def chunks_of(chunk: float) -> int:
-    """Return how many chunks there are when each removes the share ``chunk`` of the remaining excess.
-
-    Raises:
-        BudgetError: ``chunk`` is not in (0, 1].
-
-    >>> chunks_of(0.2), chunks_of(1.0)
-    (12, 1)
-    """
-    if not 0 < chunk <= 1:
-        raise BudgetError(f"chunk={chunk} must be a share of the remaining excess, above 0 and at most 1")
-    return 1 if chunk == 1 else math.ceil(math.log(LAST) / math.log(1 - chunk)) + 1
 
 
 @dataclass(kw_only=True)
@@ -60,7 +45,9 @@ class OptiCut:
         tune: trains the network in place after each chunk but the last.
         chunk: share of the remaining excess that one chunk removes, in (0, 1]; 1 cuts once.
         per_cost: rank by score per cost that the channel saves, for costs that differ much between layers.
-        round_to: as for :func:`netsmith.shrink`; ``"auto"`` is decided once, on the network given first.
+        round_to: as for :func:`netsmith.shrink`. ``"auto"`` is decided once, on the network given first, and
+            halved if the budget cannot be reached with it. With a latency budget 1 means ``"auto"``: between
+            the blocks of a kernel a narrower layer can be the slower one.
         latency: table for a latency budget; default measured on this machine.
         log: takes one line per chunk.
 
@@ -92,7 +79,7 @@ class OptiCut:
         if self.budget.holds(first, first):
             self.log("the budget already holds; nothing to remove")
         else:
-            self._shrunk(model, limits, magnitude, verify=False)  # raises if the budget cannot be reached
+            self._check_reachable(model, limits)
         for number in range(1, chunks + 1):
             left = 0.0 if number == chunks else (1 - self.chunk) ** number
             target = {kind: limit + max(0.0, first[kind] - limit) * left for kind, limit in limits.items()}
@@ -111,11 +98,19 @@ class OptiCut:
         if self._measured is not None:
             self._tables["latency"] = FixedConstant(self._measured, self._measured.constant(graph))
         self._multiples: Any = self.round_to
-        if self.round_to == "auto":
-            from netsmith.cost.widths import preferred_multiples
-
+        if self.round_to == "auto" or (self.round_to == 1 and self._measured is not None):
             table = self._measured if isinstance(self._measured, LatencyTable) else LatencyTable()
             self._multiples = preferred_multiples(graph, table)
+
+    def _check_reachable(self, model: nn.Module, limits: Mapping[str, float]) -> None:
+        while True:
+            try:
+                self._shrunk(model, limits, magnitude, verify=False)
+                return
+            except BudgetError:
+                if not isinstance(self._multiples, dict) or max(self._multiples.values()) == 1:
+                    raise
+                self._multiples = {name: max(1, multiple // 2) for name, multiple in self._multiples.items()}
 
     def _cost(self, graph: StructureGraph, keep: Keep | None = None) -> dict[str, float]:
         return Cost(graph, **self._tables).meter(set(self.budget.kinds))(keep or {})
@@ -140,7 +135,7 @@ class OptiCut:
         return shrink(
             model,
             self.inputs,
-            budget=_absolute(target),
+            budget=absolute(target),
             score=score,
             round_to=self._multiples,
             latency=self._tables.get("latency"),
@@ -187,12 +182,3 @@ class OptiCut:
         self.steps.append({"step": step, "target": dict(target), "cost": cost, "channels": channels})
         costs = ", ".join(f"{kind} {cost[kind]:.4g} (target {target[kind]:.4g})" for kind in target)
         self.log(f"{step}: {costs}, {channels} channels left")
-
-
-def _absolute(limits: Mapping[str, float]) -> Budget:
-    """Return a budget of absolute limits, in the units the budget reads."""
-    units = {"macs": "k", "params": "k", "bytes": "kB", "latency": "s", "energy": "J"}
-    scale = {"k": 1e3, "kB": 1e3}
-    return Budget(
-        **{kind: f"{limit / scale.get(units[kind], 1.0)!r}{units[kind]}" for kind, limit in limits.items()}
-    )
