@@ -1,82 +1,106 @@
 """Does Group-HS beat magnitude on ResNet-20 at 30 % of the MACs, at equal epochs and from equal weights?
 
-For each data set and seed one dense network is trained, and both recipes start from it. The full tier takes
-about an hour on two cores: every network sees the first 20,000 training images, in bfloat16.
+For each data set and seed one dense network is trained, and both recipes start from it with their default
+settings. Every network sees the first 20,000 training images, in bfloat16; the full tier takes about half an
+hour on two cores, two networks at a time.
 """
 
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import statistics
 import sys
-from functools import partial
-from typing import Any
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, NamedTuple
 
 import torch
-from common import Evidence
 from torch import nn
 
 import netsmith as ns
+from common import Evidence
 from netsmith.cost import Budget, Cost
 from netsmith.recipes.deephoyer import deephoyer
 from netsmith.recipes.job import Job
 from netsmith.recipes.magnitude import magnitude
 from netsmith.tasks import Task
 
-TRAIN_SIZE, DENSE_EPOCHS, EPOCHS, SEEDS = 20_000, 6, 8, 3
 BUDGET = Budget(macs=0.3)
-# The strength was chosen on images 50,000 onwards of Fashion-MNIST's training set, never on test images.
-METHODS = {"group-hs": (deephoyer, {"strength": 1e-3}), "magnitude": (magnitude, {})}
+METHODS = {"group-hs": deephoyer, "magnitude": magnitude}
 
 
-def dense(task: Task, seed: int, epochs: int) -> nn.Module:
-    torch.manual_seed(seed)
-    model = ns.zoo.build("resnet20", classes=task.classes, input_shape=task.input_shape)
-    fit(model, task, seed, epochs=epochs)
-    return model
+class Trial(NamedTuple):
+    """One data set and seed: a dense network, and every method from it."""
+
+    data: str
+    seed: int
+    train_size: int
+    test_size: int | None
+    dense_epochs: int
+    epochs: int
 
 
 def fit(model: nn.Module, task: Task, seed: int, *, epochs: int, stage: str = "", **settings: Any) -> Any:
     return ns.train.fit(
-        model, task.train, epochs=epochs, seed=seed, augment=task.augment, precision="bf16",
-        progress=False, **settings,
-    )  # fmt: skip
+        model,
+        task.train,
+        epochs=epochs,
+        seed=seed,
+        augment=task.augment,
+        precision="bf16",
+        progress=False,
+        **settings,
+    )
 
 
-def shaped(method: str, model: nn.Module, task: Task, seed: int, epochs: int) -> tuple[float, float]:
-    """Return accuracy in percent and the share of MACs left after a recipe."""
-    recipe, options = METHODS[method]
-    x = task.test.tensors[0][:1]
-    before = Cost(ns.trace(model, x)).total()["macs"]
-    job = Job(
-        model=copy.deepcopy(model), inputs=x, task=task, budget=BUDGET, epochs=epochs, seed=seed,
-        fit=lambda m, **settings: fit(m, task, seed, **settings), options=dict(options),
-    )  # fmt: skip
-    small = recipe(job)
-    return 100 * task.evaluate(small), Cost(ns.trace(small, x)).total()["macs"] / before
+def run(trial: Trial) -> dict[str, tuple[float, float]]:
+    """Return, for the dense network and each method, accuracy in percent and the share of MACs."""
+    torch.set_num_threads(1)
+    task = ns.tasks.load(trial.data, train_size=trial.train_size, test_size=trial.test_size)
+    torch.manual_seed(trial.seed)
+    model = ns.zoo.build("resnet20", classes=task.classes, input_shape=task.input_shape)
+    fit(model, task, trial.seed, epochs=trial.dense_epochs)
+    inputs = task.test.tensors[0][:1]
+    whole = Cost(ns.trace(model, inputs)).total()["macs"]
+    found = {"dense": (100 * task.evaluate(model), 1.0)}
+    for name, recipe in METHODS.items():
+        job = Job(
+            model=copy.deepcopy(model),
+            inputs=inputs,
+            task=task,
+            budget=BUDGET,
+            epochs=trial.epochs,
+            seed=trial.seed,
+            fit=lambda network, **settings: fit(network, task, trial.seed, **settings),
+        )
+        small = recipe(job)
+        found[name] = (100 * task.evaluate(small), Cost(ns.trace(small, inputs)).total()["macs"] / whole)
+    return found
 
 
-def duel(evidence: Evidence, data: str, train_size: int, epochs: tuple[int, int], seeds: int) -> None:
-    load = partial(ns.tasks.load, data, train_size=train_size)
-    task = load() if evidence.full else load(test_size=1000)
-    accuracy: dict[str, list[float]] = {"dense": [], **{name: [] for name in METHODS}}
-    for seed in range(evidence.seed, evidence.seed + seeds):
-        model = dense(task, seed, epochs[0])
-        accuracy["dense"].append(100 * task.evaluate(model))
-        for method in METHODS:
-            reached, share = shaped(method, model, task, seed, epochs[1])
-            accuracy[method].append(reached)
-            evidence.row(
-                f"{data}, seed {seed}: {method}, share of MACs", reference="<= 0.3", got=share, holds=share <= 0.3
-            )
-    text = {name: _spread(values) for name, values in accuracy.items()}
-    trained = f"{train_size} images, {epochs[0]} dense + {epochs[1]} epochs, {seeds} seeds"
-    ahead = statistics.mean(accuracy["group-hs"]) - statistics.mean(accuracy["magnitude"])
-    evidence.row(f"{data}: dense accuracy ({trained})", reference="-", got=text["dense"], holds=None)
+def report(
+    evidence: Evidence, data: str, trials: list[Trial], found: list[dict[str, tuple[float, float]]]
+) -> None:
+    accuracy = defaultdict(list)
+    for one in found:
+        for name, (reached, _) in one.items():
+            accuracy[name].append(reached)
+    shares = [share for one in found for name, (_, share) in one.items() if name != "dense"]
+    spread = {name: _spread(values) for name, values in accuracy.items()}
+    first = trials[0]
+    trained = (
+        f"{first.train_size} images, {first.dense_epochs} dense + {first.epochs} epochs, {len(found)} seeds"
+    )
     evidence.row(
-        f"{data}: Group-HS at 30 % MACs against magnitude {text['magnitude']}",
-        reference="above magnitude",
-        got=text["group-hs"],
+        f"{data}: largest share of MACs", reference="<= 0.3", got=max(shares), holds=max(shares) <= 0.3
+    )
+    evidence.row(f"{data}: dense accuracy ({trained})", reference="-", got=spread["dense"], holds=None)
+    ahead = statistics.mean(accuracy["group-hs"]) - statistics.mean(accuracy["magnitude"])
+    evidence.row(
+        f"{data}: accuracy of Group-HS at 30 % MACs",
+        reference=f"above magnitude's {spread['magnitude']}",
+        got=spread["group-hs"],
         holds=ahead > 0 if evidence.full else None,
     )
 
@@ -89,10 +113,17 @@ def _spread(values: list[float]) -> str:
 def main() -> int:
     with Evidence("deephoyer-resnet20") as evidence:
         if evidence.full:
-            for data in ("fashion-mnist", "cifar10-jpeg"):
-                duel(evidence, data, TRAIN_SIZE, (DENSE_EPOCHS, EPOCHS), SEEDS)
+            seeds = range(evidence.seed, evidence.seed + 3)
+            trials = [
+                Trial(d, s, 20_000, None, 5, 6) for s in seeds for d in ("fashion-mnist", "cifar10-jpeg")
+            ]
         else:
-            duel(evidence, "fashion-mnist", 600, (1, 2), 1)
+            trials = [Trial("fashion-mnist", evidence.seed, 600, 500, 1, 2)]
+        with ProcessPoolExecutor(min(2, len(trials)), multiprocessing.get_context("spawn")) as pool:
+            found = list(pool.map(run, trials))
+        for data in dict.fromkeys(trial.data for trial in trials):
+            mine = [i for i, trial in enumerate(trials) if trial.data == data]
+            report(evidence, data, [trials[i] for i in mine], [found[i] for i in mine])
     return evidence.status
 
 
