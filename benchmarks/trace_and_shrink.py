@@ -57,9 +57,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     repeats = parser.parse_args().repeats
     torch.set_num_threads(1)
-    print(
-        f"{'network':10} {'params left':>12} {'torch-pruning':>14} {'netsmith':>9} {'ratio':>6} {'verified':>9}"
-    )
+    heads = ("network", "params left", "torch-pruning", "netsmith", "ratio", "verified")
+    print("{:10} {:>12} {:>14} {:>9} {:>6} {:>9}".format(*heads))
     for name in ("vgg16-bn", "resnet56"):
         model = ns.zoo.build(name, classes=10, input_shape=(3, 32, 32)).eval()
         x = torch.randn(1, 3, 32, 32)

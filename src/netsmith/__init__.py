@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from netsmith.compress import compress
     from netsmith.cost.budget import Budget
     from netsmith.cost.profile import profile
+    from netsmith.cutting.shrink import shrink
     from netsmith.edits.optimizer import rebind
     from netsmith.edits.records import records, replay
     from netsmith.files import export, load, save
     from netsmith.graph.tracing import trace
-    from netsmith.cutting.shrink import shrink
 
 _VERBS = {
     "Budget": "netsmith.cost.budget",

@@ -10,10 +10,10 @@ from random_networks import RandomNetwork, networks
 from torch import nn
 
 import netsmith as ns
+from netsmith.cutting.verify import relative_difference
 from netsmith.edits import remove
 from netsmith.graph.masked import run_masked
 from netsmith.graph.tracing import graph_of, run
-from netsmith.cutting.verify import relative_difference
 
 SHAPES = {"lenet-300-100": (1, 28, 28), "lenet5": (1, 28, 28), "small-cnn": (1, 8, 8)}
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrize import register_parametrization
 
+from netsmith.cutting.shrink import shrink
 from netsmith.errors import NetsmithError
 from netsmith.graph import trace
 from netsmith.scores.information_gain import InformationGain
-from netsmith.cutting.shrink import shrink
 
 
 def mlp(seed: int = 0) -> nn.Sequential:

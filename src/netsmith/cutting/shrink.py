@@ -125,7 +125,8 @@ def keep_for(
         if smallest[kind] > limit:
             raise BudgetError(
                 f"budget {kind}={getattr(budget, kind)} cannot be reached: it is {limit:.4g} of the present "
-                f"{now[kind]:.4g}, and the smallest cut has {smallest[kind]:.4g} ({smallest[kind] / now[kind]:.3g})"
+                f"{now[kind]:.4g}, and the smallest cut has {smallest[kind]:.4g} "
+                f"(a share of {smallest[kind] / now[kind]:.3g})"
             )
     low, high = 0, steps
     while low < high:
