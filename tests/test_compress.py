@@ -117,9 +117,9 @@ def test_stages_share_one_purse_of_epochs(task):
 
 
 def test_small_data_gets_more_epochs_and_smaller_batches():
-    assert [default_epochs(samples) for samples in (100, 1257, 10_000, 60_000)] == [30, 30, 6, 4]
-    assert [batch_size(samples) for samples in (10, 120, 1257, 60_000)] == [16, 16, 16, 128]
-    assert all(samples // batch_size(samples) >= 40 for samples in range(1000, 6000, 7))
+    assert [default_epochs(samples) for samples in (100, 1257, 10_000, 60_000)] == [20, 20, 6, 4]
+    assert [batch_size(samples) for samples in (10, 120, 1257, 60_000)] == [16, 16, 32, 128]
+    assert all(samples // batch_size(samples) >= 30 for samples in range(1000, 6000, 7))
 
 
 def fail_in(path: Path, *, work: bool) -> None:

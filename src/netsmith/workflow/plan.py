@@ -126,8 +126,8 @@ def plan(
 
 
 def default_epochs(samples: int) -> int:
-    """Return how many passes over ``samples`` examples a stage makes when nothing is said: 4 to 30."""
-    return max(4, min(30, 60_000 // samples))
+    """Return how many passes over ``samples`` examples a stage makes when nothing is said: 4 to 20."""
+    return max(4, min(20, 60_000 // samples))
 
 
 def name_of(method: str | Recipe) -> str:

@@ -95,8 +95,8 @@ class Stages:
 
 
 def batch_size(samples: int) -> int:
-    """Return 128, or for small data the power of two that still gives about fifty steps per epoch."""
+    """Return 128, or for small data the power of two that still gives about thirty steps per epoch."""
     size = 16
-    while size < 128 and samples // (size * 2) >= 40:
+    while size < 128 and samples // (size * 2) >= 30:
         size *= 2
     return size
