@@ -13,7 +13,7 @@ from netsmith.contracts import Inputs, Keep
 from netsmith.errors import EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.masked import OtherOperatorsError, run_masked
-from netsmith.graph.tracer import call_arguments
+from netsmith.graph.running import call_arguments
 from netsmith.graph.tracing import graph_of, run
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from netsmith.errors import EditError
+from netsmith.graph.anatomy import Anatomy
 
 Record = dict[str, Any]
 
@@ -65,7 +66,7 @@ def replay(model: nn.Module, edits: list[Record], *, inplace: bool = False) -> n
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     """Return parameters and buffers by name, each shared one once, under its first name."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return Anatomy.of(model).tensors
 
 
 def cut(tensor: Tensor, name: str, cuts: Mapping[int, Any]) -> Tensor:
@@ -96,7 +97,8 @@ def apply(
 ) -> nn.Module:
     """Put new tensors and attributes into a model or a copy of it; nothing changes before all is ready."""
     replaced: dict[int, Tensor] = {}
-    own = tensors_of(model)
+    anatomy = Anatomy.of(model)
+    own, modules = anatomy.tensors, anatomy.modules
     for name, tensor in tensors.items():
         old = own[name]
         if inplace:
@@ -105,7 +107,6 @@ def apply(
             replaced[id(old)] = nn.Parameter(tensor, requires_grad=old.requires_grad)
         else:
             replaced[id(old)] = tensor.clone() if tensor is old else tensor
-    modules = dict(model.named_modules())
     missing = [path for path in attributes if path not in modules]
     if missing:
         raise EditError(f"the model has no module {missing[0]!r}; the record was made on another model")
@@ -117,7 +118,7 @@ def apply(
                 old.data = replaced[id(old)]
         edited = model
     else:
-        edited = _copied(model, replaced)
+        edited = _copied(model, modules.values(), replaced)
     targets = modules if inplace else dict(edited.named_modules())
     for path, values in attributes.items():
         for attribute, value in values.items():
@@ -125,10 +126,10 @@ def apply(
     return edited
 
 
-def _copied(model: nn.Module, replaced: Mapping[int, Tensor]) -> nn.Module:
+def _copied(model: nn.Module, modules: Iterable[nn.Module], replaced: Mapping[int, Tensor]) -> nn.Module:
     """Copy a model; tensors already replaced are never copied whole, for deepcopy finds them in its memo."""
     memo: dict[int, Any] = dict(replaced)
-    for module in model.modules():
+    for module in modules:
         for value in vars(module).values():
             # Every module has a dozen empty containers, which deepcopy would take most of its time for.
             if type(value) in (dict, OrderedDict, set) and not value:

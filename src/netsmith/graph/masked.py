@@ -18,8 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from netsmith.contracts import Inputs, Keep
 from netsmith.errors import TraceError
 from netsmith.graph.operation import Operation, Read
+from netsmith.graph.running import call_arguments
 from netsmith.graph.structure import StructureGraph
-from netsmith.graph.tracer import call_arguments, operator_name, tensor_arguments
+from netsmith.graph.tracer import operator_name, tensor_arguments
 
 LAYOUT = frozenset(
     {"view", "_unsafe_view", "_reshape_alias", "clone", "contiguous", "alias", "detach", "empty"}

@@ -9,8 +9,9 @@ plain integer at that place was written in the code, and the dimension is frozen
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -175,14 +176,14 @@ GROUPED = {
 
 
 @contextmanager
-def traced_attributes(model: nn.Module, names: Mapping[int, str]) -> Iterator[None]:
+def traced_attributes(modules: Iterable[nn.Module], names: Mapping[int, str]) -> Iterator[None]:
     """Make the integer attributes of a user's own modules traceable for a while.
 
     The modules of ``torch.nn`` are left alone: what their attributes mean is known.
     """
     replaced: list[tuple[nn.Module, str, int]] = []
     try:
-        for module in model.modules():
+        for module in modules:
             if is_torch_module(module):
                 continue
             for name, value in module.__dict__.items():
@@ -199,7 +200,10 @@ def traced_attributes(model: nn.Module, names: Mapping[int, str]) -> Iterator[No
 
 def is_torch_module(module: nn.Module) -> bool:
     """Whether a module's class (or the one a parametrization wraps) comes with PyTorch itself."""
-    for cls in type(module).__mro__:
-        if cls.__module__ != "torch.nn.utils.parametrize":
-            return cls.__module__.startswith("torch.nn.")
-    return False
+    return _is_torch_class(type(module))  # type: ignore[arg-type]
+
+
+@cache
+def _is_torch_class(kind: type) -> bool:
+    wrapped = next((cls for cls in kind.__mro__ if cls.__module__ != "torch.nn.utils.parametrize"), kind)
+    return wrapped.__module__.startswith("torch.nn.")

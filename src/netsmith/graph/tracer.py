@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_flatten
 
-from netsmith.contracts import Inputs
-from netsmith.errors import TraceError
 from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.operation import Operation, Read
-from netsmith.graph.sizes import Requirement, SizeWatch, TracedInt, is_torch_module, traced_attributes
+from netsmith.graph.sizes import Requirement, TracedInt, is_torch_module
 from netsmith.graph.stand_ins import stand_in
 
 FROM_INPUT = "a dimension of the model's input"
 FROM_OUTPUT = "a dimension of the model's output"
 WRITTEN = "its size is written in the code"
 FROM_CONSTANT = "a dimension of a tensor that is neither a parameter nor a buffer"
-
-
-def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the positional and keyword arguments that ``inputs`` stands for."""
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    if isinstance(inputs, tuple):
-        return inputs, {}
-    return (inputs,), {}
 
 
 @dataclass
@@ -44,6 +31,8 @@ class Call:
     kwargs: dict[str, Any]
     output: Any
     operation: Operation
+    tensors: list[Tensor]
+    """The tensor arguments in order, also those inside lists."""
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
         """Return an argument given by position or by name."""
@@ -69,7 +58,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.produced: set[Leaf] = set()
         self._rules = rules
         self._fallback = fallback
-        self._module_names = names
+        self.module_names = names
         self._module_stack: list[str] = [""]
         self._in_torch_module: list[bool] = [False]
         self._axes: dict[int, tuple[Tensor, Axes]] = {}
@@ -125,8 +114,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         axis = self.axes(tensor)[dim]
         if not axis.owners:
             return
-        arguments = tensor_arguments(call.args, call.kwargs)
-        position = next(i for i, argument in enumerate(arguments) if argument is tensor)
+        position = next(i for i, argument in enumerate(call.tensors) if argument is tensor)
         call.operation.reads.append(Read(position, dim, axis, statistic))
 
     def contract(self, leaf: Leaf | None) -> None:
@@ -165,7 +153,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.used.update(leaf_names)
         operation.inputs = tuple(self.axes(argument) for argument in arguments)
         operation.parameters = self._parameters_of(operation.inputs)
-        call = Call(function, args, kwargs, output, operation)
+        call = Call(function, args, kwargs, output, operation, arguments)
         rule = self._rules.get(operation.name, self._fallback)
         result = rule(self, call)
         operation.outputs = self._assign_outputs(output, result)
@@ -190,16 +178,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = [result] * len(tensors)
         return tuple(self.assign(tensor, axes) for tensor, axes in zip(tensors, result, strict=True))
 
-    def watching(self, model: nn.Module) -> ExitStack:
-        """Return a context in which the sizes that the model's own code computes are traced."""
-        stack = ExitStack()
-        stack.enter_context(traced_attributes(model, self._module_names))
-        stack.enter_context(SizeWatch(self))
-        return stack
-
     def enter_module(self, module: nn.Module, _: Any) -> None:
         """Note which module runs; a forward pre-hook."""
-        self._module_stack.append(self._module_names.get(id(module), self._module_stack[-1]))
+        self._module_stack.append(self.module_names.get(id(module), self._module_stack[-1]))
         self._in_torch_module.append(is_torch_module(module))
 
     def leave_module(self, module: nn.Module, _: Any, __: Any) -> None:
@@ -223,101 +204,4 @@ def tensor_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tens
             found.append(value)
         elif isinstance(value, (list, tuple)):
             found.extend(item for item in value if isinstance(item, Tensor))
-    return found
-
-
-@contextmanager
-def observing(tracer: Tracer, model: nn.Module, training: bool = False) -> Iterator[None]:
-    """Put a model into evaluation (or training) mode under a tracer, and leave no trace of it."""
-    modes = [(module, module.training) for module in model.modules()]
-    with ExitStack() as stack:
-        stack.callback(set_modes, modes)
-        for module, _ in modes:
-            module.training = training
-        register = nn.modules.module
-        stack.callback(register.register_module_forward_pre_hook(tracer.enter_module).remove)
-        stack.callback(register.register_module_forward_hook(tracer.leave_module, always_call=True).remove)
-        stack.enter_context(torch.random.fork_rng(devices=[]))
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(tracer)
-        stack.enter_context(tracer.watching(model))
-        yield
-
-
-def set_modes(modes: list[tuple[nn.Module, bool]]) -> None:
-    """Put modules into training or evaluation mode one by one."""
-    for module, mode in modes:
-        module.training = mode
-
-
-def run_on_meta(tracer: Tracer, model: nn.Module, inputs: Inputs, training: bool = False) -> None:
-    """Trace a model on the ``meta`` device: shapes only, nothing is computed or allocated."""
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in leaves(model).items():
-        stand_in = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-        tensors[name] = stand_in
-        tracer.add_leaf(name, stand_in)
-    args, kwargs = tree_map_only(Tensor, lambda t: t.detach().to("meta"), call_arguments(inputs))
-    _add_inputs(tracer, (args, kwargs))
-    with observing(tracer, model, training):
-        output = torch.func.functional_call(model, tensors, args, kwargs, tie_weights=True)
-    _freeze_outputs(tracer, output)
-
-
-def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs, training: bool = False) -> None:
-    """Trace a model on its own device with real values; buffers are put back as they were."""
-    for name, tensor in leaves(model).items():
-        tracer.add_leaf(name, tensor)
-    args, kwargs = call_arguments(inputs)
-    _add_inputs(tracer, (args, kwargs))
-    kept = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    try:
-        with observing(tracer, model, training):
-            output = model(*args, **kwargs)
-    except Exception as error:
-        raise TraceError(
-            f"{type(model).__name__} does not run on these inputs ({describe(inputs)}): "
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        ) from error
-    finally:
-        with torch.no_grad():
-            for buffer, value in kept:
-                if buffer.shape == value.shape and not buffer.is_meta:
-                    buffer.copy_(value)
-    _freeze_outputs(tracer, output)
-
-
-def leaves(model: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and buffers by name, each shared one once, under its first name."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-def describe(inputs: Inputs) -> str:
-    """Return the shapes of inputs for an error message."""
-    args, kwargs = call_arguments(inputs)
-    parts = [_describe_one(value) for value in args]
-    parts += [f"{name}={_describe_one(value)}" for name, value in kwargs.items()]
-    return ", ".join(parts) or "no inputs"
-
-
-def _describe_one(value: Any) -> str:
-    return f"tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-
-
-def _add_inputs(tracer: Tracer, arguments: Any) -> None:
-    for leaf in tree_flatten(arguments)[0]:
-        if isinstance(leaf, Tensor):
-            tracer.assign(leaf, tuple(fixed(size, FROM_INPUT) for size in leaf.shape))
-
-
-def _freeze_outputs(tracer: Tracer, output: Any) -> None:
-    for leaf in _tensors_in(output):
-        for dim in tracer.axes(leaf):
-            tracer.freeze(dim, FROM_OUTPUT)
-
-
-def _tensors_in(value: Any) -> list[Tensor]:
-    found = [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
-    if not found and hasattr(value, "__dict__"):
-        found = [leaf for leaf in tree_flatten(dict(vars(value)))[0] if isinstance(leaf, Tensor)]
     return found

@@ -7,11 +7,13 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from netsmith.contracts import Inputs
 from netsmith.errors import NetsmithError, TraceError
+from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.axes import Leaf
 from netsmith.graph.rules import RULES, fallback
+from netsmith.graph.running import run_for_real, run_on_meta
 from netsmith.graph.solve import solve
 from netsmith.graph.structure import Role, StructureGraph
-from netsmith.graph.tracer import Tracer, leaves, run_for_real, run_on_meta
+from netsmith.graph.tracer import Tracer
 
 
 def trace(model: nn.Module, inputs: Inputs) -> StructureGraph:
@@ -43,63 +45,50 @@ def run(model: nn.Module, inputs: Inputs, *, real: bool = False, training: bool 
 
     ``training`` traces what runs in training mode instead of evaluation.
     """
-    _check(model)
-    tracer = _tracer(model)
+    if not isinstance(model, nn.Module):
+        raise TraceError(f"expected a torch.nn.Module to trace, got {type(model).__name__}")
+    anatomy = Anatomy.of(model)
+    for name, tensor in anatomy.tensors.items():
+        if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
+            raise TraceError(f"{name} is not initialised yet; run the model once before tracing it")
+    tracer = Tracer(RULES, fallback, {id(module): name for name, module in anatomy.modules.items()})
     try:
         if real:
-            run_for_real(tracer, model, inputs, training)
+            run_for_real(tracer, model, anatomy, inputs, training)
         else:
-            run_on_meta(tracer, model, inputs, training)
+            run_on_meta(tracer, model, anatomy, inputs, training)
     except NetsmithError:
         raise
     except Exception:
         # Whatever cannot run without values runs with them; if that fails too, its error is the user's.
         return run(model, inputs, real=True, training=training)
-    _follow_training_branches(tracer, model, inputs)
+    if any(name not in tracer.used for name in anatomy.parameters):
+        _follow_training_branches(tracer, model, anatomy, inputs)
     return tracer
 
 
 def graph_of(tracer: Tracer, model: nn.Module) -> StructureGraph:
     """Solve what a tracer has recorded."""
+    anatomy = Anatomy.of(model)
     roles: dict[Leaf, Role] = dict.fromkeys(tracer.produced, "out")
     roles.update(dict.fromkeys(tracer.contracted, "in"))
-    sizes = {name: tensor.element_size() for name, tensor in leaves(model).items()}
-    parameters = {name for name, _ in model.named_parameters()}
     return StructureGraph(
         tracer.leaves,
         tracer.operations,
         solve(tracer.constraints),
         roles,
         tracer.used,
-        sizes,
-        parameters,
+        {name: tensor.element_size() for name, tensor in anatomy.tensors.items()},
+        set(anatomy.parameters),
         tracer.requirements,
     )
 
 
-def _tracer(model: nn.Module) -> Tracer:
-    names: dict[int, str] = {}
-    for name, module in model.named_modules():
-        names.setdefault(id(module), name)
-    return Tracer(RULES, fallback, names)
-
-
-def _check(model: nn.Module) -> None:
-    if not isinstance(model, nn.Module):
-        raise TraceError(f"expected a torch.nn.Module to trace, got {type(model).__name__}")
-    for name, tensor in leaves(model).items():
-        if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
-            raise TraceError(f"{name} is not initialised yet; run the model once before tracing it")
-
-
-def _follow_training_branches(tracer: Tracer, model: nn.Module, inputs: Inputs) -> None:
+def _follow_training_branches(tracer: Tracer, model: nn.Module, anatomy: Anatomy, inputs: Inputs) -> None:
     """Parameters that evaluation never touches may belong to a branch of training; look there too."""
-    unused = [name for name, _ in model.named_parameters() if name not in tracer.used]
-    if not unused:
-        return
     operations = list(tracer.operations)
     try:
-        run_on_meta(tracer, model, inputs, training=True)
+        run_on_meta(tracer, model, anatomy, inputs, training=True)
     except Exception:
         # A model that cannot train on these inputs keeps what evaluation showed; what nobody saw stays whole.
         return

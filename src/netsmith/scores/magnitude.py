@@ -31,23 +31,30 @@ def magnitude(model: nn.Module, loss: Loss | None, graph: StructureGraph) -> dic
     Returns:
         A tensor of shape ``[size]`` per group, mean 1 (all ones for a group that is all zero).
     """
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    tensors = dict(model.named_parameters())
+    energies: dict[str, Tensor] = {}
     scores = {}
     for group in graph.groups:
         total = torch.zeros(group.size, dtype=torch.float64)
         for item in group.slices:
-            weight = tensors[item.tensor].detach()
-            if weight.dim() < 2:
+            weight = tensors.get(item.tensor)
+            if weight is None or weight.dim() < 2:
                 continue
-            others = [dim for dim in range(weight.dim()) if dim != item.dim]
-            norms = torch.linalg.vector_norm(weight, dim=others, dtype=_at_least_single(weight.dtype))
-            energy = norms.double().square().cpu()
-            total += energy[item.index].sum(dim=1)
+            if item.tensor not in energies:
+                energies[item.tensor] = _energy(weight.detach())
+            energy = energies[item.tensor] if item.dim < 2 else weight.detach().double().square().cpu()
+            others = [dim for dim in range(energy.dim()) if dim != item.dim]
+            total += energy.sum(dim=others)[item.index].sum(dim=1)
         norms = total.sqrt()
         mean = norms.mean()
         scores[group.name] = norms / mean if mean > 0 else torch.ones_like(norms)
     return scores
 
 
-def _at_least_single(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
+def _energy(weight: Tensor) -> Tensor:
+    """Return the sums of squares over all but the first two dimensions, so that a weight is read once."""
+    if weight.dim() == 2:
+        return weight.double().square().cpu()
+    precision = torch.promote_types(weight.dtype, torch.float32)
+    energy: Tensor = torch.linalg.vector_norm(weight.flatten(2), dim=2, dtype=precision).double().square()
+    return energy.cpu()

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from netsmith.graph.axes import Axes, Dim, fixed
-from netsmith.graph.tracer import FROM_CONSTANT, Call, Tracer, tensor_arguments
+from netsmith.graph.tracer import FROM_CONSTANT, Call, Tracer
 
 
 def broadcast(tracer: Tracer, shape: Sequence[int], operands: Sequence[Axes]) -> Axes:
@@ -33,7 +33,7 @@ def broadcast(tracer: Tracer, shape: Sequence[int], operands: Sequence[Axes]) ->
 def pointwise(tracer: Tracer, call: Call) -> Any:
     """Every tensor operand is broadcast against the others."""
     call.operation.kind = "elementwise"
-    operands = [tracer.axes(tensor) for tensor in tensor_arguments(call.args, call.kwargs)]
+    operands = [tracer.axes(tensor) for tensor in call.tensors]
     if isinstance(call.output, Tensor):
         return broadcast(tracer, call.output.shape, operands)
     return [broadcast(tracer, output.shape, operands) for output in call.output if isinstance(output, Tensor)]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from netsmith.graph.axes import Axes, fixed
 from netsmith.graph.rules.joining import only_tensors
-from netsmith.graph.tracer import Call, Tracer, tensor_arguments
+from netsmith.graph.tracer import Call, Tracer
 
 BY_INDEX = "looked up by index"
 MADE_HERE = "a dimension of a tensor made in the forward pass"
@@ -18,7 +18,7 @@ MADE_HERE = "a dimension of a tensor made in the forward pass"
 def unknown(tracer: Tracer, call: Call) -> Any:
     """Freeze every dimension an operator without a rule touches."""
     reason = f"operator {call.function.overloadpacket} has no rule"
-    for tensor in tensor_arguments(call.args, call.kwargs):
+    for tensor in call.tensors:
         for dim in tracer.axes(tensor):
             tracer.freeze(dim, reason)
     outputs = [call.output] if isinstance(call.output, Tensor) else only_tensors(call.output)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from netsmith.graph.axes import Axes, Dim, fixed, product
-from netsmith.graph.tracer import Call, Tracer, tensor_arguments
+from netsmith.graph.tracer import Call, Tracer
 
 WINDOW = "a dimension that a window slides over"
 
@@ -19,7 +19,7 @@ def trailing(tracer: Tracer, call: Call) -> Any:
     name = call.function.overloadpacket.__name__
     found = re.search(r"(\d)d", name)
     count = int(found.group(1)) if found else 2
-    axes = tracer.axes(tensor_arguments(call.args, call.kwargs)[0])
+    axes = tracer.axes(call.tensors[0])
     for dim in axes[-count:]:
         tracer.freeze(dim, WINDOW)
 

@@ -1,0 +1,124 @@
+"""Running a model under a tracer, on ``meta`` or for real, and leaving it as found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+from netsmith.contracts import Inputs
+from netsmith.errors import TraceError
+from netsmith.graph.anatomy import Anatomy
+from netsmith.graph.axes import fixed
+from netsmith.graph.sizes import SizeWatch, traced_attributes
+from netsmith.graph.tracer import FROM_INPUT, FROM_OUTPUT, Tracer
+
+
+def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the positional and keyword arguments that ``inputs`` stands for."""
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    if isinstance(inputs, tuple):
+        return inputs, {}
+    return (inputs,), {}
+
+
+@contextmanager
+def observing(tracer: Tracer, anatomy: Anatomy, training: bool = False) -> Iterator[None]:
+    """Put a model into evaluation (or training) mode under a tracer, and leave no trace of it."""
+    modes = [(module, module.training) for module in anatomy.modules.values()]
+    with ExitStack() as stack:
+        stack.callback(set_modes, modes)
+        for module, _ in modes:
+            module.training = training
+        register = nn.modules.module
+        stack.callback(register.register_module_forward_pre_hook(tracer.enter_module).remove)
+        stack.callback(register.register_module_forward_hook(tracer.leave_module, always_call=True).remove)
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(tracer)
+        stack.enter_context(traced_attributes(anatomy.modules.values(), tracer.module_names))
+        stack.enter_context(SizeWatch(tracer))
+        yield
+
+
+def set_modes(modes: list[tuple[nn.Module, bool]]) -> None:
+    """Put modules into training or evaluation mode one by one."""
+    for module, mode in modes:
+        module.training = mode
+
+
+def run_on_meta(
+    tracer: Tracer, model: nn.Module, anatomy: Anatomy, inputs: Inputs, training: bool = False
+) -> None:
+    """Trace a model on the ``meta`` device: shapes only, nothing is computed or allocated."""
+    stand_ins: dict[int, Tensor] = {}
+    for name, tensor in anatomy.tensors.items():
+        stand_in = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+        stand_ins[id(tensor)] = stand_in
+        tracer.add_leaf(name, stand_in)
+    args, kwargs = tree_map_only(Tensor, lambda t: t.detach().to("meta"), call_arguments(inputs))
+    _add_inputs(tracer, (args, kwargs))
+    with observing(tracer, anatomy, training), anatomy.replaced(stand_ins):
+        output = model(*args, **kwargs)
+    _freeze_outputs(tracer, output)
+
+
+def run_for_real(
+    tracer: Tracer, model: nn.Module, anatomy: Anatomy, inputs: Inputs, training: bool = False
+) -> None:
+    """Trace a model on its own device with real values; buffers are put back as they were."""
+    for name, tensor in anatomy.tensors.items():
+        tracer.add_leaf(name, tensor)
+    args, kwargs = call_arguments(inputs)
+    _add_inputs(tracer, (args, kwargs))
+    kept = [(buffer, buffer.detach().clone()) for buffer in anatomy.buffers.values()]
+    try:
+        with observing(tracer, anatomy, training):
+            output = model(*args, **kwargs)
+    except Exception as error:
+        raise TraceError(
+            f"{type(model).__name__} does not run on these inputs ({describe(inputs)}): "
+            f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        ) from error
+    finally:
+        with torch.no_grad():
+            for buffer, value in kept:
+                if buffer.shape == value.shape and not buffer.is_meta:
+                    buffer.copy_(value)
+    _freeze_outputs(tracer, output)
+
+
+def describe(inputs: Inputs) -> str:
+    """Return the shapes of inputs for an error message."""
+    args, kwargs = call_arguments(inputs)
+    parts = [_describe_one(value) for value in args]
+    parts += [f"{name}={_describe_one(value)}" for name, value in kwargs.items()]
+    return ", ".join(parts) or "no inputs"
+
+
+def _describe_one(value: Any) -> str:
+    return f"tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def _add_inputs(tracer: Tracer, arguments: Any) -> None:
+    for leaf in tree_flatten(arguments)[0]:
+        if isinstance(leaf, Tensor):
+            tracer.assign(leaf, tuple(fixed(size, FROM_INPUT) for size in leaf.shape))
+
+
+def _freeze_outputs(tracer: Tracer, output: Any) -> None:
+    for leaf in _tensors_in(output):
+        for dim in tracer.axes(leaf):
+            tracer.freeze(dim, FROM_OUTPUT)
+
+
+def _tensors_in(value: Any) -> list[Tensor]:
+    found = [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
+    if not found and hasattr(value, "__dict__"):
+        found = [leaf for leaf in tree_flatten(dict(vars(value)))[0] if isinstance(leaf, Tensor)]
+    return found
