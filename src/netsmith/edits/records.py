@@ -9,14 +9,14 @@ can be replayed on a fresh instance of the original architecture.
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from netsmith.edits.copying import copy_with
 from netsmith.errors import EditError
 from netsmith.graph.anatomy import Anatomy
 
@@ -118,23 +118,12 @@ def apply(
                 old.data = replaced[id(old)]
         edited = model
     else:
-        edited = _copied(model, modules.values(), replaced)
+        edited = copy_with(model, modules.values(), replaced)
     targets = modules if inplace else dict(edited.named_modules())
     for path, values in attributes.items():
         for attribute, value in values.items():
             setattr(targets[path], attribute, tuple(value) if isinstance(value, list) else value)
     return edited
-
-
-def _copied(model: nn.Module, modules: Iterable[nn.Module], replaced: Mapping[int, Tensor]) -> nn.Module:
-    """Copy a model; tensors already replaced are never copied whole, for deepcopy finds them in its memo."""
-    memo: dict[int, Any] = dict(replaced)
-    for module in modules:
-        for value in vars(module).values():
-            # Every module has a dozen empty containers, which deepcopy would take most of its time for.
-            if type(value) in (dict, OrderedDict, set) and not value:
-                memo[id(value)] = type(value)()
-    return copy.deepcopy(model, memo)
 
 
 def _known(tensors: Mapping[str, Tensor], name: str) -> Tensor:

@@ -1,0 +1,50 @@
+"""Copying a model while some of its tensors are replaced, faster than ``copy.deepcopy`` does it."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+IMMUTABLE = (int, float, bool, str, bytes, complex, type(None), type)
+
+
+def copy_with(model: nn.Module, modules: Iterable[nn.Module], replaced: Mapping[int, Tensor]) -> nn.Module:
+    """Return a deep copy of a model in which tensors (by ``id``) are others; those are never copied whole.
+
+    Modules that copy themselves in a way of their own still do.
+    """
+    memo: dict[int, Any] = dict(replaced)
+    plain = [module for module in modules if _copies_as_usual(type(module))]
+    copies = []
+    for module in plain:
+        copies.append(type(module).__new__(type(module)))
+        memo[id(module)] = copies[-1]
+    for module, made in zip(plain, copies, strict=True):
+        for name, value in vars(module).items():
+            made.__dict__[name] = _copy(value, memo)
+    return copy.deepcopy(model, memo)
+
+
+def _copies_as_usual(kind: type[nn.Module]) -> bool:
+    return (
+        getattr(kind, "__deepcopy__", None) is None
+        and kind.__reduce_ex__ is object.__reduce_ex__
+        and kind.__getstate__ is object.__getstate__
+        and kind.__setstate__ is nn.Module.__setstate__
+    )
+
+
+def _copy(value: Any, memo: dict[int, Any]) -> Any:
+    # Most of what a module holds is numbers and a dozen empty containers.
+    if isinstance(value, IMMUTABLE):
+        return value
+    if type(value) is tuple and all(isinstance(item, IMMUTABLE) for item in value):
+        return value
+    if type(value) in (dict, OrderedDict, set) and not value:
+        made = memo[id(value)] = type(value)()
+        return made
+    return copy.deepcopy(value, memo)
