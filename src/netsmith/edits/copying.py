@@ -25,6 +25,8 @@ def copy_with(model: nn.Module, modules: Iterable[nn.Module], replaced: Mapping[
         memo[id(module)] = copies[-1]
     for module, made in zip(plain, copies, strict=True):
         for name, value in vars(module).items():
+            if name == "_compiled_call_impl":  # a compiled forward belongs to the module it was compiled for
+                continue
             made.__dict__[name] = _copy(value, memo)
     return copy.deepcopy(model, memo)
 
@@ -33,7 +35,7 @@ def _copies_as_usual(kind: type[nn.Module]) -> bool:
     return (
         getattr(kind, "__deepcopy__", None) is None
         and kind.__reduce_ex__ is object.__reduce_ex__
-        and kind.__getstate__ is object.__getstate__
+        and kind.__getstate__ is nn.Module.__getstate__
         and kind.__setstate__ is nn.Module.__setstate__
     )
 
