@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -43,4 +44,7 @@ for command in (compress, compare, profile, methods, export, report):
 
 def main() -> None:
     """Run the command."""
+    # Threads that wait by spinning take four times as long as soon as something else runs on the machine;
+    # OpenMP reads this when torch is imported, which is later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()

@@ -143,6 +143,9 @@ def _details(planned: Plan, measured: Measured) -> dict[str, Any]:
     )
     limits = planned.budget.limits(now)
     slow = explain(now, cost)
+    if slow and planned.round_to == "auto":
+        # The advice after the semicolon, to let the widths be chosen, was followed already.
+        slow = slow.partition(";")[0]
     missed = [
         f"{kind} is {cost[kind]:.4g}, asked was at most {limit:.4g}"
         for kind, limit in limits.items()
