@@ -1,6 +1,7 @@
 """netsmith: learn a network's structure together with its weights, to a budget the user states.
 
-The verbs are imported when they are first used, so that ``import netsmith`` costs little beyond ``torch``.
+The verbs and families are imported when they are first used, so that ``import netsmith`` costs little beyond
+``torch``.
 """
 
 from __future__ import annotations
@@ -24,43 +25,32 @@ if TYPE_CHECKING:
         train,
         zoo,
     )
-    from netsmith.compare import compare
-    from netsmith.compress import compress
     from netsmith.cost.budget import Budget
     from netsmith.cost.profile import profile
     from netsmith.cutting.shrink import shrink
     from netsmith.edits.optimizer import rebind
     from netsmith.edits.records import records, replay
-    from netsmith.files import export, load, save
+    from netsmith.files import export, load, load_program, save, time_onnx
     from netsmith.graph.tracing import trace
+    from netsmith.workflow.compare import compare
+    from netsmith.workflow.compress import compress
 
 _VERBS = {
     "Budget": "netsmith.cost.budget",
-    "compare": "netsmith.compare",
-    "compress": "netsmith.compress",
+    "compare": "netsmith.workflow.compare",
+    "compress": "netsmith.workflow.compress",
     "export": "netsmith.files",
     "load": "netsmith.files",
+    "load_program": "netsmith.files",
     "profile": "netsmith.cost.profile",
     "rebind": "netsmith.edits.optimizer",
     "records": "netsmith.edits.records",
     "replay": "netsmith.edits.records",
     "save": "netsmith.files",
     "shrink": "netsmith.cutting.shrink",
+    "time_onnx": "netsmith.files",
     "trace": "netsmith.graph.tracing",
 }
-_FAMILIES = (
-    "cost",
-    "drivers",
-    "edits",
-    "graph",
-    "penalties",
-    "projections",
-    "recipes",
-    "scores",
-    "tasks",
-    "train",
-    "zoo",
-)
 
 __all__ = [
     "Budget",
@@ -72,6 +62,7 @@ __all__ = [
     "export",
     "graph",
     "load",
+    "load_program",
     "penalties",
     "profile",
     "projections",
@@ -83,6 +74,7 @@ __all__ = [
     "scores",
     "shrink",
     "tasks",
+    "time_onnx",
     "trace",
     "train",
     "zoo",
@@ -90,14 +82,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'netsmith' has no attribute {name!r}")
     if name in _VERBS:
-        verb = getattr(import_module(_VERBS[name]), name)
-        # Importing netsmith.shrink and the like binds the module under the verb's own name; bind the verb.
-        globals()[name] = verb
-        return verb
-    if name in _FAMILIES:
-        return import_module(f"netsmith.{name}")
-    raise AttributeError(f"module 'netsmith' has no attribute {name!r}")
+        return getattr(import_module(_VERBS[name]), name)
+    return import_module(f"netsmith.{name}")
 
 
 def __dir__() -> list[str]:

@@ -2,5 +2,7 @@
 
 from netsmith.cost.budget import Budget
 from netsmith.cost.counting import Cost
+from netsmith.cost.energy import EnergyTable
+from netsmith.cost.latency import LatencyTable
 
-__all__ = ["Budget", "Cost"]
+__all__ = ["Budget", "Cost", "EnergyTable", "LatencyTable"]
