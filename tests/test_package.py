@@ -30,5 +30,5 @@ def test_importing_everything_hides_no_verb():
 
 
 def test_import_brings_in_nothing_heavy():
-    code = "import torch, sys; known = set(sys.modules); import netsmith; print(*sorted(set(sys.modules) - known))"
+    code = "import torch, sys; known = set(sys.modules); import netsmith; print(*(set(sys.modules) - known))"
     assert run(code).split() == ["netsmith"]

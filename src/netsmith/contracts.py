@@ -77,10 +77,16 @@ class Score(Protocol):
 
 @runtime_checkable
 class Edit(Protocol):
-    """A change of a model's shape that can be replayed on a fresh instance from its record."""
+    """A change of a model's shape that can be replayed on a fresh instance from its records.
 
-    def __call__(self, model: nn.Module) -> list[dict[str, Any]]:
-        """Change the model in place and return records (plain data) that say exactly what changed."""
+    What it changes beyond the model and the graph (which channels stay, how many come) is its own argument.
+    The given model is untouched unless ``inplace``; what cannot be done whole is not begun.
+    """
+
+    def __call__(
+        self, model: nn.Module, graph: StructureGraph, *change: Any, inplace: bool = False
+    ) -> tuple[nn.Module, list[dict[str, Any]]]:
+        """Return the edited model, of the same class, and plain-data records of exactly what changed."""
         ...
 
 
