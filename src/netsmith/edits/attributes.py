@@ -137,4 +137,13 @@ def _attributes(
     if isinstance(module, nn.Embedding):
         weight = shape("weight")
         return {"num_embeddings": weight[0], "embedding_dim": weight[1]}
+    if isinstance(module, nn.RNNBase):
+        projection = shape("weight_hr_l0")
+        return {
+            "input_size": shape("weight_ih_l0")[1],
+            "hidden_size": projection[1] if projection else shape("weight_hh_l0")[1],
+            "proj_size": projection[0] if projection else 0,
+        }
+    if isinstance(module, nn.RNNCellBase):
+        return {"input_size": shape("weight_ih")[1], "hidden_size": shape("weight_hh")[1]}
     return {}

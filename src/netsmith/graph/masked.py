@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from netsmith.contracts import Inputs, Keep
 from netsmith.errors import TraceError
 from netsmith.graph.operation import Operation, Read
-from netsmith.graph.running import call_arguments
+from netsmith.graph.running import call_arguments, plain_kernels
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import operator_name, tensor_arguments
 
@@ -41,7 +41,7 @@ def run_masked(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Ke
         OtherOperatorsError: the model ran other operators than the traced ones.
     """
     args, kwargs = call_arguments(inputs)
-    with torch.no_grad(), _Masking(graph, graph.survivors(keep)):
+    with torch.no_grad(), plain_kernels(model.modules()), _Masking(graph, graph.survivors(keep)):
         return model(*args, **kwargs)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -28,6 +28,23 @@ def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 @contextmanager
+def plain_kernels(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Switch off the fused kernels of attention, encoders and recurrent layers: they hide their operators."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    recurrent = any(isinstance(module, nn.RNNBase) for module in modules)
+    fast, onednn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    torch._C._set_mkldnn_enabled(onednn and not recurrent)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch._C._set_mkldnn_enabled(onednn)
+
+
+@contextmanager
 def observing(tracer: Tracer, anatomy: Anatomy, training: bool = False) -> Iterator[None]:
     """Put a model into evaluation (or training) mode under a tracer, and leave no trace of it."""
     modes = [(module, module.training) for module in anatomy.modules.values()]
@@ -40,8 +57,9 @@ def observing(tracer: Tracer, anatomy: Anatomy, training: bool = False) -> Itera
         stack.callback(register.register_module_forward_hook(tracer.leave_module, always_call=True).remove)
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.no_grad())
+        stack.enter_context(plain_kernels(anatomy.modules.values()))
         stack.enter_context(tracer)
-        stack.enter_context(traced_attributes(anatomy.modules.values(), tracer.module_names))
+        stack.enter_context(traced_attributes(tracer, anatomy.modules.values()))
         stack.enter_context(SizeWatch(tracer))
         yield
 

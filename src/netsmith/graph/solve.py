@@ -67,6 +67,15 @@ class Solution:
         """Return the channels that own each index, shape ``[size, owners]``, :data:`NOBODY` for none."""
         return self.resolve(stack(dim))
 
+    def same_counts(self, first: Dim, second: Dim) -> bool:
+        """Whether two dimensions keep equally many indices whatever goes: the same owners in any order."""
+        left, right = self.channels(first), self.channels(second)
+        if left.shape != right.shape:
+            return False
+        if not left.shape[1]:
+            return True
+        return bool(np.array_equal(left[np.lexsort(left.T)], right[np.lexsort(right.T)]))
+
     def resolve(self, elements: Elements) -> Elements:
         """Replace elements by their channels and products by their factors; drop what is frozen."""
         if not elements.shape[1]:

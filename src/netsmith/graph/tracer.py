@@ -13,12 +13,12 @@ from torch.utils._pytree import tree_flatten
 
 from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.operation import Operation, Read
-from netsmith.graph.sizes import Requirement, TracedInt, is_torch_module
+from netsmith.graph.sizes import WRITTEN, Requirement, Source, TracedInt, is_torch_module
 from netsmith.graph.stand_ins import stand_in
 
 FROM_INPUT = "a dimension of the model's input"
 FROM_OUTPUT = "a dimension of the model's output"
-WRITTEN = "its size is written in the code"
+MADE_HERE = "a dimension of a tensor made in the forward pass"
 FROM_CONSTANT = "a dimension of a tensor that is neither a parameter nor a buffer"
 
 
@@ -53,6 +53,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.leaves: dict[Leaf, Dim] = {}
         self.used: set[str] = set()
         self.requirements: list[Requirement] = []
+        self.valued: list[Source] = []
         self.given: dict[Any, Any] = {}
         self.contracted: set[Leaf] = set()
         self.produced: set[Leaf] = set()
@@ -94,7 +95,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self.constraints.factor(dim, sizes)
 
     def sized_by_code(self, axis: Dim, slot: int | str) -> Dim:
-        """Check a dimension against the size the code gave for it: it follows, or the dimension is frozen.
+        """Check a dimension against the size the code gave for it: it follows, or it is frozen.
 
         ``slot`` is the position or name under which the size was given. A size that PyTorch worked out
         itself (``-1``, a flatten) follows; so does one a ``torch.nn`` module keeps, which is mended.
@@ -102,12 +103,21 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         value = self.given.get(slot)
         if not axis.owners or value is None or value == -1:
             return axis
-        if isinstance(slot, str) and self._in_torch_module[-1]:
-            return axis
         if isinstance(value, TracedInt):
             self.requirements.append(Requirement(value.source, axis, self._module_stack[-1]))
             return axis
+        if self._in_torch_module[-1]:  # its attributes are mended, or it is frozen as a whole
+            return axis
         return self.freeze(axis, WRITTEN)
+
+    def made_here(self, size: int, slot: int) -> Dim:
+        """Return a dimension of a new tensor: it follows the size it was made from, if that was computed."""
+        value = self.given.get(slot)
+        if isinstance(value, TracedInt) and isinstance(value.source, Dim):
+            return Dim(size, value.source.owners, value.source.reason, value.source.parts)
+        if isinstance(value, TracedInt) or (value is not None and self._in_torch_module[-1]):
+            return self.sized_by_code(self.constraints.fresh(size), slot)
+        return fixed(size, MADE_HERE)
 
     def read(self, call: Call, tensor: Tensor, dim: int, *, statistic: bool = False) -> None:
         """Record that an operator reads all of a dimension of one of its arguments."""
@@ -182,6 +192,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Note which module runs; a forward pre-hook."""
         self._module_stack.append(self.module_names.get(id(module), self._module_stack[-1]))
         self._in_torch_module.append(is_torch_module(module))
+        if isinstance(module, nn.MultiheadAttention):
+            # Its forward asserts that heads x head width is the width of its input: nothing in it can go.
+            for axes in (self.axes(parameter) for parameter in module.parameters()):
+                for dim in axes:
+                    self.freeze(dim, "the width of a torch.nn.MultiheadAttention")
 
     def leave_module(self, module: nn.Module, _: Any, __: Any) -> None:
         """Forget the innermost module; a forward hook."""

@@ -11,7 +11,8 @@ from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.axes import Leaf
 from netsmith.graph.rules import RULES, fallback
 from netsmith.graph.running import run_for_real, run_on_meta
-from netsmith.graph.solve import solve
+from netsmith.graph.sizes import equal_sizes, used_as_values
+from netsmith.graph.solve import Solution, solve
 from netsmith.graph.structure import Role, StructureGraph
 from netsmith.graph.tracer import Tracer
 
@@ -75,13 +76,28 @@ def graph_of(tracer: Tracer, model: nn.Module) -> StructureGraph:
     return StructureGraph(
         tracer.leaves,
         tracer.operations,
-        solve(tracer.constraints),
+        _solved(tracer),
         roles,
         tracer.used,
         {name: tensor.element_size() for name, tensor in anatomy.tensors.items()},
         set(anatomy.parameters),
         tracer.requirements,
     )
+
+
+def _solved(tracer: Tracer) -> Solution:
+    """Solve the constraints, with those that follow from the sizes the code computes."""
+    constraints = tracer.constraints
+    for dim in used_as_values(tracer.valued, tracer.requirements):
+        constraints.freeze(dim, "the code computes with its size")
+    solution = solve(constraints)
+    # Where owners differ only in order, counts are equal whatever goes; elsewhere equal indices make them so.
+    unequal = [pair for pair in equal_sizes(tracer.requirements) if not solution.same_counts(*pair)]
+    if not unequal:
+        return solution
+    for first, second in unequal:
+        constraints.equate(first, second)
+    return solve(constraints)
 
 
 def _follow_training_branches(tracer: Tracer, model: nn.Module, anatomy: Anatomy, inputs: Inputs) -> None:

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from netsmith.graph.axes import Axes, fixed
 from netsmith.graph.rules.joining import only_tensors
-from netsmith.graph.tracer import Call, Tracer
+from netsmith.graph.tracer import MADE_HERE, Call, Tracer
 
 BY_INDEX = "looked up by index"
-MADE_HERE = "a dimension of a tensor made in the forward pass"
 
 
 def unknown(tracer: Tracer, call: Call) -> Any:
@@ -27,7 +26,12 @@ def unknown(tracer: Tracer, call: Call) -> Any:
 
 
 def made(tracer: Tracer, call: Call) -> Axes:
-    """A new tensor of a size the code fixes."""
+    """A new tensor whose values say nothing of its indices: a dimension follows where its size does."""
+    return tuple(tracer.made_here(size, position) for position, size in enumerate(call.output.shape))
+
+
+def ordered(tracer: Tracer, call: Call) -> Axes:
+    """A new tensor whose values depend on the index."""
     return tuple(fixed(size, MADE_HERE) for size in call.output.shape)
 
 
@@ -63,16 +67,13 @@ def index(tracer: Tracer, call: Call) -> Axes:
     return (*axes[: given[0]], *(fixed(size, BY_INDEX) for size in shape), *axes[given[-1] + 1 :])
 
 
+MADE = ("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty", "empty_strided")
+ORDERED = ("arange", "rand", "randn", "randint", "scalar_tensor", "eye", "linspace", "randperm")
+
 RULES = {
-    **dict.fromkeys(
-        (
-            "zeros", "ones", "full", "empty", "arange", "rand", "randn", "randint",
-            "scalar_tensor", "eye", "linspace", "new_zeros", "new_ones", "new_full",
-            "new_empty", "empty_strided", "randperm", "tril_indices", "triu_indices",
-        ),
-        made,
-    ),
+    **dict.fromkeys(MADE, made),
+    **dict.fromkeys((*ORDERED, "tril_indices", "triu_indices"), ordered),
     "embedding": embedding,
     "index_select": index_select,
     "index": index,
-}  # fmt: skip
+}

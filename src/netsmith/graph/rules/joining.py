@@ -46,6 +46,7 @@ def pieces(tracer: Tracer, axis: Dim, sizes: list[int]) -> list[Dim]:
         return [fixed(size, FIXED_POSITION) for size in sizes]
     which, within = tracer.factor(axis, [len(sizes), sizes[0]])
     tracer.freeze(which, "the pieces of a split")
+    within = tracer.sized_by_code(within, "split")
     return [within] * len(sizes)
 
 

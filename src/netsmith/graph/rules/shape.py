@@ -101,7 +101,10 @@ def expand(tracer: Tracer, call: Call) -> Axes:
     result = []
     for position, size in enumerate(shape):
         old = axes[position - new] if position >= new else None
-        result.append(old if old is not None and old.size == size else fixed(size, "a broadcast dimension"))
+        if old is not None and old.size == size:
+            result.append(tracer.sized_by_code(old, position))
+        else:
+            result.append(fixed(size, "a broadcast dimension"))
     return tuple(result)
 
 
