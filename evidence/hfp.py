@@ -175,7 +175,7 @@ def chunked_finetuning(evidence: Evidence, task: Task) -> None:
         dense = digits_mlp(task, seed, epochs=30)
         score = InformationGain(task.train.tensors[0][:SAMPLES], temperature=2.0)
         for name, chunk in (("in chunks", 0.2), ("per step", 0.05)):
-            model = opti_cut(task, Budget(macs=0.3), score, chunk, seed)(dense)
+            model = opti_cut(task, Budget(macs=0.3), score, chunk, seed, rate=2e-4)(dense)
             fit(model, task.train, epochs=13, seed=seed, progress=False)
             results[name].append(percent(task, model))
     means = {name: statistics.mean(values) for name, values in results.items()}

@@ -32,9 +32,9 @@ def percent(task: Task, model: nn.Module) -> float:
     return 100 * task.evaluate(model)
 
 
-def opti_cut(task: Task, budget: Budget, score: Score, chunk: float, seed: int) -> OptiCut:
+def opti_cut(task: Task, budget: Budget, score: Score, chunk: float, seed: int, rate: float) -> OptiCut:
     def tune(model: nn.Module, number: int, chunks: int) -> None:
-        fit(model, task.train, epochs=1, learning_rate=2e-4, seed=seed + number, progress=False)
+        fit(model, task.train, epochs=1, learning_rate=rate, seed=seed + number, progress=False)
 
     inputs = torch.zeros(1, *task.input_shape)
     return OptiCut(inputs=inputs, budget=budget, score=score, tune=tune, chunk=chunk)
@@ -96,7 +96,7 @@ def latency_budgets(evidence: Evidence) -> None:
     for seed in range(3):
         torch.manual_seed(seed)
         dense = small_cnn()
-        fit(dense, task.train, epochs=2, seed=seed, progress=False)
+        fit(dense, task.train, epochs=3, seed=seed, progress=False)
         gain = InformationGain(task.train.tensors[0][:256], temperature=2.0)
         generator = torch.Generator().manual_seed(seed)
         scores: dict[str, Score] = {
@@ -105,10 +105,10 @@ def latency_budgets(evidence: Evidence) -> None:
             "random": Random(generator),
         }
         for name, score in scores.items():
-            cut = opti_cut(task, Budget(latency=0.4), score, 0.7, seed)
+            cut = opti_cut(task, Budget(latency=0.4), score, 0.7, seed, rate=0.02)
             cut.inputs, cut.latency = inputs, table
             model = cut(dense)
-            fit(model, task.train, epochs=1, learning_rate=5e-4, seed=seed, progress=False)
+            fit(model, task.train, epochs=1, learning_rate=0.02, seed=seed, progress=False)
             results[name].append(percent(task, model))
     gained = statistics.mean(results["information gain"])
     for name, values in results.items():
@@ -120,7 +120,7 @@ def latency_budgets(evidence: Evidence) -> None:
 
 
 def one_budget(evidence: Evidence, dense: nn.Module, task: Task, table: LatencyTable, share: float) -> None:
-    """Cut a wider, untrained CNN to a share of its latency, and compare prediction and measurement with it."""
+    """Cut a wider, untrained CNN to a share of its latency; compare prediction and measurement."""
     inputs, images = torch.zeros(1, *task.input_shape), task.train.tensors[0][:64]
     score = InformationGain(images, draws=4)
     cut = OptiCut(inputs=inputs, budget=Budget(latency=share), score=score, latency=table)
