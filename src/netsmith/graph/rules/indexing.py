@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netsmith.graph.axes import Axes, fixed
+from netsmith.graph.axes import Axes, Dim, fixed
 from netsmith.graph.rules.joining import only_tensors
 from netsmith.graph.tracer import MADE_HERE, Call, Tracer
 
@@ -67,8 +67,64 @@ def index(tracer: Tracer, call: Call) -> Axes:
     return (*axes[: given[0]], *(fixed(size, BY_INDEX) for size in shape), *axes[given[-1] + 1 :])
 
 
+def gather(tracer: Tracer, call: Call) -> Axes:
+    """One entry per index along one dimension; along the others the entries keep their place."""
+    axes = list(tracer.axes(call.args[0]))
+    dim = int(call.args[1]) % max(len(axes), 1)
+    for position, size in enumerate(call.output.shape):
+        if position == dim or size != axes[position].size:
+            tracer.freeze(axes[position], BY_INDEX)
+            axes[position] = fixed(size, BY_INDEX)
+    return tuple(axes)
+
+
+def scatter(tracer: Tracer, call: Call) -> Axes:
+    """``(self, dim, index, source, ...)``: entries of the source go to indices of one dimension of self."""
+    axes = list(tracer.axes(call.args[0]))
+    dim = int(call.args[1]) % max(len(axes), 1)
+    source = call.argument(3, "src")
+    entries = tracer.axes(source) if isinstance(source, Tensor) and source.dim() == len(axes) else None
+    for position in range(len(axes)):
+        if position == dim:
+            axes[position] = tracer.freeze(axes[position], BY_INDEX)
+        elif entries is None or entries[position].size != axes[position].size:
+            tracer.freeze(axes[position], BY_INDEX)
+        else:
+            axes[position] = tracer.equate(axes[position], entries[position])
+    if entries is not None:
+        tracer.freeze(entries[dim], BY_INDEX)
+    return tuple(axes)
+
+
+def index_put(tracer: Tracer, call: Call) -> Any:
+    """Advanced assignment: the indexed dimensions stay, the trailing ones keep the indices of the values."""
+    axes, indices, values = tracer.axes(call.args[0]), list(call.args[1]), tracer.axes(call.args[2])
+    given = [position for position, item in enumerate(indices) if item is not None]
+    rest = len(axes) - len(indices)
+    if given != list(range(len(indices))) or (rest and len(values) < rest):
+        return unknown(tracer, call)
+    for position in given:
+        tracer.freeze(axes[position], BY_INDEX)
+    tail = [_agreed(tracer, axes[-k], values[-k]) for k in range(rest, 0, -1)]
+    return (*axes[: len(indices)], *tail)
+
+
+def _agreed(tracer: Tracer, axis: Dim, value: Dim) -> Dim:
+    return tracer.equate(axis, value) if value.size == axis.size else axis
+
+
+def roll(tracer: Tracer, call: Call) -> Axes:
+    """Indices move around in some dimensions, which therefore stay."""
+    axes = list(tracer.axes(call.args[0]))
+    dims = call.argument(2, "dims", [])
+    for dim in dims or range(len(axes)):
+        axes[dim] = tracer.freeze(axes[dim], "indices roll over it")
+    return tuple(axes)
+
+
 MADE = ("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty", "empty_strided")
 ORDERED = ("arange", "rand", "randn", "randint", "scalar_tensor", "eye", "linspace", "randperm")
+SCATTERS = ("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_reduce")
 
 RULES = {
     **dict.fromkeys(MADE, made),
@@ -76,4 +132,22 @@ RULES = {
     "embedding": embedding,
     "index_select": index_select,
     "index": index,
+    "gather": gather,
+    "roll": roll,
+    **dict.fromkeys(("index_put", "index_put_"), index_put),
+    **dict.fromkeys(
+        (
+            f"{name}{end}"
+            for name in (
+                "scatter",
+                "scatter_add",
+                "scatter_reduce",
+                "index_add",
+                "index_copy",
+                "index_reduce",
+            )
+            for end in ("", "_")
+        ),
+        scatter,
+    ),
 }

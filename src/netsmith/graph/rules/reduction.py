@@ -84,7 +84,7 @@ RULES = {
     **dict.fromkeys(("linalg_vector_norm", "norm"), vector_norm),
     **dict.fromkeys(
         (
-            "_softmax", "_log_softmax", "softmax", "cumsum", "cumprod", "sort", "argmax",
+            "_softmax", "_safe_softmax", "_log_softmax", "softmax", "cumsum", "cumprod", "sort", "argmax",
             "argmin", "max", "min", "argsort", "logcumsumexp", "median", "mode",
         ),
         position_sensitive,
