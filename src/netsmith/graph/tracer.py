@@ -18,6 +18,7 @@ from netsmith.graph.stand_ins import stand_in
 
 FROM_INPUT = "a dimension of the model's input"
 FROM_OUTPUT = "a dimension of the model's output"
+BROADCAST = "a broadcast dimension"
 MADE_HERE = "a dimension of a tensor made in the forward pass"
 FROM_CONSTANT = "a dimension of a tensor that is neither a parameter nor a buffer"
 
@@ -109,6 +110,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._in_torch_module[-1]:  # its attributes are mended, or it is frozen as a whole
             return axis
         return self.freeze(axis, WRITTEN)
+
+    def broadcast_here(self, size: int, slot: int) -> Dim:
+        """Return a dimension that a single index is repeated along: as long as what it was fitted to."""
+        value = self.given.get(slot)
+        if value is None:  # fitted by PyTorch, as ``expand_as`` does
+            return self.constraints.fresh(size)
+        return self.made_here(size, slot) if isinstance(value, TracedInt) else fixed(size, BROADCAST)
 
     def made_here(self, size: int, slot: int) -> Dim:
         """Return a dimension of a new tensor: it follows the size it was made from, if that was computed."""

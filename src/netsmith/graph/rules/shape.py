@@ -104,7 +104,7 @@ def expand(tracer: Tracer, call: Call) -> Axes:
         if old is not None and old.size == size:
             result.append(tracer.sized_by_code(old, position))
         else:
-            result.append(fixed(size, "a broadcast dimension"))
+            result.append(tracer.broadcast_here(size, position))
     return tuple(result)
 
 
