@@ -1,4 +1,4 @@
-"""DeepHoyer (arXiv:1908.09979): closed form, descent, digits; MNIST and channels in the full tier."""
+"""DeepHoyer (arXiv:1908.09979): the closed form, what descent does, digits; in the full tier also MNIST."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from common import Evidence
-from deephoyer_networks import NETWORKS, channels, mnist
+from deephoyer_mnist import NETWORKS, mnist
 from netsmith.contracts import Penalty
 from netsmith.penalties import L1, HoyerSquare, group_hoyer_square, hoyer_square
 from three_stages import Split, prune, train
@@ -30,7 +30,6 @@ def main() -> int:
             digits_curves(evidence, digits)
             for network in NETWORKS:
                 mnist(evidence, network)
-            channels(evidence)
     return evidence.status
 
 

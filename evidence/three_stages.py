@@ -39,6 +39,11 @@ def half_cosine(progress: float) -> float:
     return 1.0 if progress < 0.5 else 0.5 * (1 + math.cos(math.pi * (2 * progress - 1)))
 
 
+def cosine(progress: float) -> float:
+    """Return a cosine from 1 to 0."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
 def train(
     model: nn.Module,
     data: Split,
