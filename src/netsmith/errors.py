@@ -42,3 +42,7 @@ class UnknownNameError(NetsmithError):
         near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
         super().__init__(f"unknown {kind} {given!r}; {hint}")
+
+
+class SpeedWarning(UserWarning):
+    """A cut that saves operations but, as measured on this machine, not the time that goes with them."""

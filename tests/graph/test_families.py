@@ -59,7 +59,7 @@ def test_cut_equals_masked_original(name, seed):
 
 
 def test_head_width_that_sets_the_scale_stays():
-    """scaled_dot_product_attention divides by the root of the head width: cutting it would change the rest."""
+    """Attention divides by the root of the head width: cutting it would change what is left."""
     model, inputs = make("attention-fused")
     graph = ns.trace(model, inputs)
     assert {group.size for group in graph.groups} == {4, 20}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from netsmith.contracts import Inputs, Keep, Loss, Score
+from netsmith.contracts import Inputs, Loss, Score
 from netsmith.cost.budget import Budget
-from netsmith.cost.counting import Cost, CostTable
+from netsmith.cost.counting import CostTable
+from netsmith.cutting.budgeting import keep_for, liked_multiples, measured_table, warn_if_not_faster
+from netsmith.cutting.scoring import check_finite, score_groups
 from netsmith.cutting.selection import Scope, chooser
 from netsmith.cutting.verify import check_against, masked_output
 from netsmith.edits import remove
@@ -53,7 +53,9 @@ def shrink(
         score: a score, or its result: one tensor ``[size]`` per group.
         loss: ``model -> scalar`` for scores that need data.
         round_to: keep a multiple of this many channels in every group; a mapping says it per group name,
-            ``"auto"`` takes the multiples that the measured latency table likes on this machine.
+            ``"auto"`` takes the multiples that the measured latency table likes on this machine, and warns
+            when MACs fall but time does not. With a latency budget 1 means ``"auto"``: time is a staircase
+            of widths, and a narrower layer off a kernel's blocks can be slower than a wider one.
         protect: names of parameters, modules or groups (shell patterns) that stay whole.
         scope: ``"global"`` ranks the channels of all groups together; ``"local"`` removes the same share of
             every group.
@@ -88,105 +90,33 @@ def shrink(
     free = _unprotected(graph, protect)
     if not free:
         raise EditError(f"nothing to remove: {_why_nothing(graph, protect)}")
+    timed = budget is not None and budget.latency is not None
+    if timed and round_to == 1:
+        round_to = "auto"
+    if latency is None and (timed or round_to == "auto"):
+        latency = measured_table(graph, model, inputs, whole=timed)
     multiples = _multiples(graph, round_to, latency)
-    choose = chooser(scores, free, multiples, scope)
     steps = sum(graph.group(name).size for name in free)
-    if ratio is not None:
-        keep = choose(round(ratio * steps))
-    else:
-        assert budget is not None
-        keep = keep_for(graph, budget, choose, steps, latency, energy)
+    while True:
+        choose = chooser(scores, free, multiples, scope)
+        try:
+            if budget is not None:
+                keep = keep_for(graph, budget, choose, steps, latency, energy)
+            else:
+                keep = choose(round((ratio or 0.0) * steps))
+            break
+        except BudgetError:
+            if round_to != "auto" or max(multiples.values()) == 1:
+                raise
+            # The widths a machine likes best do not reach every budget; finer ones go further.
+            multiples = {name: max(1, multiple // 2) for name, multiple in multiples.items()}
+    if round_to == "auto" and latency is not None:
+        warn_if_not_faster(graph, keep, latency)
     reference = masked_output(model, inputs, graph, keep) if verify else None
     smaller, _ = remove(model, graph, keep, inplace=False)
     if verify:
         check_against(smaller, inputs, reference)
     return remove(model, graph, keep, inplace=True)[0] if inplace else smaller
-
-
-def keep_for(
-    graph: StructureGraph,
-    budget: Budget,
-    choose: Callable[[int], Keep],
-    steps: int,
-    latency: CostTable | None = None,
-    energy: CostTable | None = None,
-) -> Keep:
-    """Return ``choose(n)`` for the smallest n in [0, steps] at which the budget holds, found by bisection.
-
-    Raises:
-        BudgetError: the budget does not hold even for ``choose(steps)``; says what can be reached.
-    """
-    tables = cost_tables(budget, latency, energy)
-    measure = Cost(graph, **tables).meter(set(budget.kinds))
-    now = measure({})
-    limits = budget.limits(now)
-    smallest = measure(choose(steps))
-    for kind, limit in limits.items():
-        if smallest[kind] > limit:
-            raise BudgetError(
-                f"budget {kind}={getattr(budget, kind)} cannot be reached: it is {limit:.4g} of the present "
-                f"{now[kind]:.4g}, and the smallest cut has {smallest[kind]:.4g} "
-                f"(a share of {smallest[kind] / now[kind]:.3g})"
-            )
-    low, high = 0, steps
-    while low < high:
-        middle = (low + high) // 2
-        if budget.holds(measure(choose(middle)), now):
-            high = middle
-        else:
-            low = middle + 1
-    return choose(low)
-
-
-def cost_tables(
-    budget: Budget, latency: CostTable | None = None, energy: CostTable | None = None
-) -> dict[str, CostTable]:
-    """Return the tables a budget needs; those not given are the measured and the built-in one."""
-    tables: dict[str, CostTable] = {}
-    if budget.latency is not None:
-        from netsmith.cost.latency import LatencyTable
-
-        tables["latency"] = latency if latency is not None else LatencyTable()
-    if budget.energy is not None:
-        from netsmith.cost.energy import EnergyTable
-
-        tables["energy"] = energy if energy is not None else EnergyTable()
-    return tables
-
-
-def score_groups(
-    model: nn.Module, loss: Loss | None, graph: StructureGraph, score: Score | Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Return checked scores: one finite tensor ``[size]`` per group.
-
-    Raises:
-        EditError: a group without a score, a wrong shape, or a score that is not finite.
-    """
-    given = score if isinstance(score, Mapping) else score(model, loss, graph)
-    checked = {}
-    for group in graph.groups:
-        value = given.get(group.name)
-        if value is None or tuple(value.shape) != (group.size,):
-            found = "no score" if value is None else f"a score of shape {tuple(value.shape)}"
-            raise EditError(f"{found} for group {group.name}; expected a tensor of shape ({group.size},)")
-        if not bool(torch.isfinite(value).all()):
-            raise EditError(f"the score of group {group.name} holds NaN or infinity")
-        checked[group.name] = value.detach().double().cpu()
-    return checked
-
-
-def check_finite(model: nn.Module) -> None:
-    """Refuse a model with NaN or infinity in its weights.
-
-    Raises:
-        EditError: names the first parameter that is not finite.
-    """
-    for name, parameter in model.named_parameters():
-        if parameter.is_meta or not parameter.is_floating_point():
-            continue
-        # A finite sum has finite terms; one that is not may only have overflowed, so look at each.
-        if not math.isfinite(parameter.detach().sum().item()) and not bool(torch.isfinite(parameter).all()):
-            raise EditError(f"parameter {name} holds NaN or infinity; train or load the model again first")
 
 
 def _unprotected(graph: StructureGraph, protect: Iterable[str]) -> list[str]:
@@ -215,10 +145,7 @@ def _multiples(graph: StructureGraph, round_to: RoundTo, latency: CostTable | No
     if isinstance(round_to, Mapping):
         return {group.name: int(round_to.get(group.name, 1)) for group in graph.groups}
     if round_to == "auto":
-        from netsmith.cost.latency import LatencyTable
-        from netsmith.cost.widths import preferred_multiples
-
-        return preferred_multiples(graph, latency if isinstance(latency, LatencyTable) else LatencyTable())
+        return liked_multiples(graph, latency)
     if not isinstance(round_to, int) or isinstance(round_to, bool) or round_to < 1:
         raise BudgetError(f"round_to={round_to!r} must be a whole number of channels, a mapping, or 'auto'")
     return {group.name: round_to for group in graph.groups}

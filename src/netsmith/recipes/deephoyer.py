@@ -54,7 +54,7 @@ class Ramp:
 
     def __init__(self, penalty: GroupHoyerSquare, graph: StructureGraph, budget: Budget) -> None:
         from netsmith.cost import Cost
-        from netsmith.cutting.shrink import cost_tables
+        from netsmith.cutting.budgeting import cost_tables
 
         self.penalty = penalty
         self.graph = graph

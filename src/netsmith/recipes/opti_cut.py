@@ -15,7 +15,8 @@ from netsmith.cost.counting import Cost, CostTable
 from netsmith.cost.fixed_constant import FixedConstant
 from netsmith.cost.latency import LatencyTable
 from netsmith.cost.widths import preferred_multiples
-from netsmith.cutting.shrink import cost_tables, shrink
+from netsmith.cutting.budgeting import cost_tables
+from netsmith.cutting.shrink import shrink
 from netsmith.errors import BudgetError
 from netsmith.graph import StructureGraph, trace
 from netsmith.recipes.chunks import absolute, chunks_of

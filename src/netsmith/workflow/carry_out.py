@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from netsmith.cost.widths import explain
-from netsmith.errors import NetsmithError
+from netsmith.errors import NetsmithError, SpeedWarning
 from netsmith.recipes.job import Job
 from netsmith.report.trials import budget_text
 from netsmith.resolve import methods
@@ -38,7 +39,11 @@ def check_reachable(planned: Plan) -> None:
 
     # Only of our own recipes it is known that they reach a budget by removing channels.
     if planned.recipe in methods().values():
-        shrink(planned.model, planned.inputs, budget=planned.budget, round_to=planned.round_to, verify=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SpeedWarning)
+            shrink(
+                planned.model, planned.inputs, budget=planned.budget, round_to=planned.round_to, verify=False
+            )
 
 
 def run(
@@ -128,7 +133,10 @@ def _shape(
         options=planned.options,
         log=say,
     )
-    small = planned.recipe(job)
+    with warnings.catch_warnings():
+        # Whether time falls is measured on the finished network, and said in the result.
+        warnings.simplefilter("ignore", SpeedWarning)
+        small = planned.recipe(job)
     if not isinstance(small, nn.Module):
         raise NetsmithError(
             f"method {name!r} returned a {type(small).__name__}; it must return a torch.nn.Module"
