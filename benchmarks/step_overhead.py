@@ -1,11 +1,11 @@
 """What does a penalty add to a training step?
 
-    python benchmarks/step_overhead.py                             # every penalty, ResNet-20, batch 128, 32x32
+    python benchmarks/step_overhead.py    # every penalty, ResNet-20, batch 128, 32x32
     python benchmarks/step_overhead.py HoyerSquare --pairs 30 --device cuda
 
 A plain step (forward, cross entropy, backward, SGD with momentum) and the same step with the penalty take
 turns in pairs, so that whatever else the machine does meets both alike. Told are the medians over the pairs
-of both times, and of their ratio with its quartiles.
+of both times and of their ratio with its quartiles, and the time of the penalty and its backward pass alone.
 """
 
 from __future__ import annotations
@@ -67,12 +67,25 @@ def overhead(
     """Return the median seconds of the plain and of the penalised step, and the ratios of all pairs."""
     for one in (None, penalty, None, penalty):
         step(one)
-    plain, with_penalty = [], []
+    plain: list[float] = []
+    with_penalty: list[float] = []
     for number in range(pairs):
         for one in (None, penalty) if number % 2 else (penalty, None):
             (plain if one is None else with_penalty).append(step(one))
     ratios = [b / a for a, b in zip(plain, with_penalty, strict=True)]
     return statistics.median(plain), statistics.median(with_penalty), ratios
+
+
+def alone(model: nn.Module, penalty: Penalty, repeats: int = 20) -> float:
+    """Return the median seconds of a penalty's forward and backward pass without a task."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        penalty(model).backward()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,14 +104,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = members(model, inputs)
     step = stepper(model, inputs, targets)
     print(f"{given.model}, batch {given.batch}, {given.pairs} pairs, {given.device}")
-    print(f"{'penalty':26}{'plain ms':>10}{'with ms':>10}{'ratio':>8}   quartiles")
+    print(f"{'penalty':26}{'plain ms':>10}{'with ms':>10}{'ratio':>8}   {'quartiles':13}{'alone ms':>10}")
     for name in given.names or found:
         if name not in found:
             raise UnknownNameError("penalty", name, found)
         plain, with_penalty, ratios = overhead(step, found[name], given.pairs)
         low, middle, high = statistics.quantiles(ratios, n=4)
         print(
-            f"{name:26}{plain * 1e3:10.1f}{with_penalty * 1e3:10.1f}{middle:8.3f}   {low:.3f} {high:.3f}",
+            f"{name:26}{plain * 1e3:10.1f}{with_penalty * 1e3:10.1f}{middle:8.3f}   {low:.3f} {high:.3f}  "
+            f"{alone(model, found[name]) * 1e3:10.2f}",
             flush=True,
         )
     return 0
