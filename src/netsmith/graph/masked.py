@@ -53,6 +53,10 @@ class _Masking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._operations = [operation for operation in graph.operations if operation.name not in LAYOUT]
         self._next = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

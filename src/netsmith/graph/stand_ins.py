@@ -56,10 +56,53 @@ def _batch_norm(args: tuple[Any, ...]) -> Any:
     return _like(tensor), tensor.new_empty(0), tensor.new_empty(0)
 
 
+def _reduction(args: tuple[Any, ...]) -> Any:
+    tensor, dims = args[0], args[1] if len(args) > 1 else None
+    if not tensor.is_floating_point() or not isinstance(dims, (list, tuple)) or not dims:
+        return None
+    keep = bool(args[2]) if len(args) > 2 else False
+    gone = {int(dim) % tensor.dim() for dim in dims}
+    shape = [1 if i in gone else size for i, size in enumerate(tensor.shape) if keep or i not in gone]
+    return tensor.new_empty(shape)
+
+
+def _max_pool(args: tuple[Any, ...]) -> Any:
+    tensor, kernel, stride, padding, dilation, ceil = (*args, *((None,) * (6 - len(args))))[:6]
+    shape = list(tensor.shape[:-2])
+    for i, size in enumerate(tensor.shape[-2:]):
+        step = _at(stride, i, _at(kernel, i, 1))
+        pad = _at(padding, i, 0)
+        free = size + 2 * pad - _at(dilation, i, 1) * (_at(kernel, i, 1) - 1) - 1
+        places = (free + (step - 1 if ceil else 0)) // step + 1
+        shape.append(places - 1 if ceil and (places - 1) * step >= size + pad else places)
+    if min(shape) <= 0:
+        return None
+    return tensor.new_empty(shape), tensor.new_empty(shape, dtype=torch.int64)
+
+
+def _at(values: Any, position: int, default: int) -> int:
+    if not values:
+        return default
+    return int(values[position % len(values)]) if isinstance(values, (list, tuple)) else int(values)
+
+
+def _matrix(args: tuple[Any, ...]) -> Any:
+    *bias, left, right = args
+    fits = left.dim() == right.dim() and left.shape[-1] == right.shape[-2] and left.dtype == right.dtype
+    if not fits or (bias and bias[0].dim() > 1) or (bias and bias[0].shape[-1:] != right.shape[-1:]):
+        return None
+    return left.new_empty((*left.shape[:-1], right.shape[-1]))
+
+
 STAND_INS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
-    **dict.fromkeys(("relu", "sigmoid", "tanh", "silu", "gelu", "hardswish", "hardsigmoid"), _same),
-    **dict.fromkeys(("relu_", "silu_", "hardswish_", "hardsigmoid_"), _in_place),
+    **dict.fromkeys(
+        ("relu", "sigmoid", "tanh", "silu", "gelu", "hardswish", "hardsigmoid", "hardtanh", "clone"), _same
+    ),
+    **dict.fromkeys(("relu_", "silu_", "hardswish_", "hardsigmoid_", "hardtanh_"), _in_place),
     **dict.fromkeys(("add", "mul", "sub"), _pointwise),
+    **dict.fromkeys(("mean", "sum"), _reduction),
+    **dict.fromkeys(("addmm", "mm", "bmm"), _matrix),
+    "max_pool2d_with_indices": _max_pool,
     "convolution": _convolution,
     "native_batch_norm": _batch_norm,
 }
@@ -68,6 +111,6 @@ STAND_INS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
 def stand_in(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return an operator's ``meta`` output, or ``None`` where PyTorch has to work it out."""
     make = STAND_INS.get(name)
-    if make is None or not isinstance(args[0], Tensor) or args[0].device.type != "meta":
+    if make is None or kwargs or not isinstance(args[0], Tensor) or args[0].device.type != "meta":
         return None
     return make(args)

@@ -225,7 +225,7 @@ def _by_signature(number: Elements, leaf: Elements, origins: Elements, leaves: i
     The origin tells the factors of one dimension apart: heads and head width own the same leaves. Groups are
     numbered in the order in which their first leaf, then their first index, comes.
     """
-    hashes = np.random.default_rng(0).integers(1, 2**62, size=leaves, dtype=np.int64).astype(np.uint64)
+    hashes = _mixed(leaves)
     signature = origins.astype(np.uint64)
     np.add.at(signature, number, hashes[leaf])
     _, first, group = np.unique(signature, return_index=True, return_inverse=True)
@@ -234,6 +234,14 @@ def _by_signature(number: Elements, leaf: Elements, origins: Elements, leaves: i
     position = np.empty(len(first), dtype=np.int64)
     position[np.argsort(earliest, kind="stable")] = np.arange(len(first))
     return np.asarray(position[group], dtype=np.int64)
+
+
+def _mixed(count: int) -> NDArray[np.uint64]:
+    """Return well-mixed 64-bit numbers (SplitMix64: Steele, Lea, Flood 2014), the same ones every time."""
+    x = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def _order_channels(

@@ -66,6 +66,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._axes: dict[int, tuple[Tensor, Axes]] = {}
         self._leaf_names: dict[int, str] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # The wrapper that keeps torch.compile out would import all of it at the first operator.
+        return False
+
     # What rules use -------------------------------------------------------------------------------------
 
     def axes(self, tensor: Tensor) -> Axes:
