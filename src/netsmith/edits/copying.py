@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 IMMUTABLE = (int, float, bool, str, bytes, complex, type(None), type)
 
@@ -36,7 +37,8 @@ def _copies_as_usual(kind: type[nn.Module]) -> bool:
         getattr(kind, "__deepcopy__", None) is None
         and kind.__reduce_ex__ is object.__reduce_ex__
         and kind.__getstate__ is nn.Module.__getstate__
-        and kind.__setstate__ is nn.Module.__setstate__
+        # What a convolution adds on loading is an attribute that old checkpoints lack.
+        and kind.__setstate__ in (nn.Module.__setstate__, _ConvNd.__setstate__)
     )
 
 
