@@ -89,33 +89,45 @@ def variational(tensor: Tensor, projected: Tensor, feasible: Tensor) -> float:
     return float(((feasible - projected) * (tensor - projected)).sum((-2, -1)).max())
 
 
-def character(evidence: Evidence) -> None:
-    """Check 2 of the card; its own matrix is not known, so its figures are references only."""
-    generator = torch.Generator().manual_seed(2)
-    entries = torch.randn(40, 30, generator=generator, dtype=torch.float64)
-    matrix = entries * 0.2 * torch.randn(30, generator=generator, dtype=torch.float64).exp()
-    images = {name: kind(20.0)(matrix) for name, kind in BALLS.items()}
-    distance = {name: float((image - matrix).norm()) for name, image in images.items()}
-    columns = {name: int((image == 0).all(0).sum()) for name, image in images.items()}
-    zeros = {name: float((image == 0).double().mean()) for name, image in images.items()}
-    norm = float(images["l1,1"].abs().sum())
-    evidence.row("l1,1 of 40 x 30, radius 20: norm", reference="20", got=norm, holds=abs(norm - 20) < 1e-9)
-    compared(evidence, "distance from V", "18.27 > 18.06", distance)
-    compared(evidence, "zero columns of 30", "28 > 24", columns)
-    compared(evidence, "zero entries", "98.3 % > 97.4 %", zeros)
-    evidence.row(
-        "l2,1: zero columns, zero entries",
-        reference="24, 80 %",
-        got=f"{columns['l2,1']}, {zeros['l2,1']:.1%}",
-        holds=None,
-    )
-    rank = int(torch.linalg.matrix_rank(images["nuclear"], rtol=1e-12))
-    evidence.row("nuclear: rank", reference="6 of 30", got=rank, holds=rank < 30)
+MATRICES = 30
 
 
-def compared(evidence: Evidence, what: str, reference: str, values: dict[str, float]) -> None:
-    one, other = values["l1,1"], values["l1"]
-    evidence.row(f"{what}: l1,1 > l1", reference=reference, got=f"{one:.4g} > {other:.4g}", holds=one > other)
+def character(evidence: Evidence, generator: torch.Generator) -> None:
+    """Check 2 of the card, over many matrices of uneven column scales: the card's own matrix is not known."""
+    seen: dict[str, list[dict[str, float]]] = {"distance from V": [], "zero columns": [], "zero entries": []}
+    norms, ranks = [], []
+    for _ in range(MATRICES):
+        entries = torch.randn(40, 30, generator=generator, dtype=torch.float64)
+        matrix = entries * 0.2 * torch.randn(30, generator=generator, dtype=torch.float64).exp()
+        images = {name: kind(20.0)(matrix) for name, kind in BALLS.items()}
+        norms.append(float(images["l1,1"].abs().sum()))
+        ranks.append(int(torch.linalg.matrix_rank(images["nuclear"], rtol=1e-12)))
+        seen["distance from V"].append({n: float((image - matrix).norm()) for n, image in images.items()})
+        seen["zero columns"].append({n: float((image == 0).all(0).sum()) for n, image in images.items()})
+        seen["zero entries"].append(
+            {n: 100 * float((image == 0).double().mean()) for n, image in images.items()}
+        )
+    off = max(abs(norm - 20) for norm in norms)
+    evidence.row("l1,1 of 40 x 30, radius 20: norm", reference="20 to 1e-9", got=off, holds=off < 1e-9)
+    for what, reference in (
+        ("distance from V", "18.27 and 18.06 on one matrix"),
+        ("zero columns", "28 and 24 of 30"),
+        ("zero entries", "98.3 and 97.4 %"),
+    ):
+        # A distance can be equal (one column may take all of both); the other two are claimed to be more.
+        slack = 1e-9 if what.startswith("distance") else 0.0
+        above = sum(values["l1,1"] + slack > values["l1"] for values in seen[what])
+        mean = {name: sum(values[name] for values in seen[what]) / MATRICES for name in ("l1,1", "l1")}
+        evidence.row(
+            f"{what}: l1,1 {'at least' if slack else 'more than'} l1, in how many of {MATRICES} matrices",
+            reference=reference,
+            got=f"{above}, mean {mean['l1,1']:.2f} and {mean['l1']:.2f}",
+            holds=above == MATRICES,
+        )
+    columns, zeros = (sum(v["l2,1"] for v in seen[w]) / MATRICES for w in ("zero columns", "zero entries"))
+    got = f"{columns:.1f}, {zeros:.1f} %"
+    evidence.row("l2,1: zero columns, zero entries, mean", reference="24, 80 %", got=got, holds=None)
+    evidence.row("nuclear: largest rank", reference="6 of 30", got=max(ranks), holds=max(ranks) < 30)
 
 
 def seconds(*calls: Callable[[], object], rounds: int = 3) -> list[float]:
@@ -165,7 +177,7 @@ def main() -> int:
     with Evidence("structured-projections") as evidence:
         generator = torch.Generator().manual_seed(evidence.seed)
         optimality(evidence, generator)
-        character(evidence)
+        character(evidence, generator)
         speed(evidence, generator)
         if evidence.full:
             from structured_projections_digits import digits
