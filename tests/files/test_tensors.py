@@ -33,8 +33,11 @@ def raw(tensor: Tensor) -> bytes:
         torch.tensor(7),
         torch.tensor([True, False]),
     ],
-    ids=str,
-)
+    ids=[
+        "plain", "special values", "bfloat16", "complex", "channels_last", "transposed", "slice", "expanded", "empty",
+        "scalar", "bool",
+    ],
+)  # fmt: skip
 def test_every_bit_comes_back(tensor: Tensor) -> None:
     [back] = there_and_back(tensor)
     assert (back.dtype, back.shape, raw(back)) == (tensor.dtype, tensor.shape, raw(tensor))
