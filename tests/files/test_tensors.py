@@ -34,8 +34,8 @@ def raw(tensor: Tensor) -> bytes:
         torch.tensor([True, False]),
     ],
     ids=[
-        "plain", "special values", "bfloat16", "complex", "channels_last", "transposed", "slice", "expanded", "empty",
-        "scalar", "bool",
+        "plain", "special values", "bfloat16", "complex", "channels_last", "transposed", "slice", "expanded",
+        "empty", "scalar", "bool",
     ],
 )  # fmt: skip
 def test_every_bit_comes_back(tensor: Tensor) -> None:
