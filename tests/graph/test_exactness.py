@@ -31,7 +31,7 @@ def random_keep(graph, seed, share=0.5):
 
 def cut_difference(model, x, seed, *, training):
     model.train(training)
-    graph = graph_of(run(model, x, training=training), model)
+    graph = graph_of(run(model, x, training=training))
     keep = random_keep(graph, seed)
     smaller, _ = remove(model, graph, keep)
     torch.manual_seed(seed)

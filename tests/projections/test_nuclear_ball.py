@@ -96,3 +96,12 @@ def test_mistakes() -> None:
         NuclearBall(1.0, fold="channel")
     with pytest.raises(NetsmithError, match="NaN or infinite entries"):
         nuclear_ball(torch.full((2, 2), float("nan")), 1.0)
+
+
+def test_a_radius_below_the_smallest_normal_number_holds() -> None:
+    tensor = torch.zeros(5, 4, dtype=torch.float16)
+    tensor[0, 0], tensor[0, 3], tensor[2, 2], tensor[2, 3], tensor[4, 0] = 301, 7156, 1642, 3772, 1466
+    ball = NuclearBall(1e-6)
+    once = ball(tensor)
+    assert ball.norm(once) <= 1e-6
+    assert torch.equal(ball(once), once)

@@ -18,7 +18,7 @@ from netsmith.cutting.verify import check_against, masked_output
 from netsmith.edits import remove
 from netsmith.errors import BudgetError, EditError
 from netsmith.graph import StructureGraph
-from netsmith.graph.tracing import graph_of, run
+from netsmith.graph.tracing import trace
 from netsmith.scores.magnitude import magnitude
 
 RoundTo = int | Literal["auto"] | Mapping[str, int]
@@ -85,7 +85,7 @@ def shrink(
     if scope not in ("global", "local"):
         raise EditError(f"scope={scope!r} is not known; give 'global' or 'local'")
     check_finite(model)
-    graph = graph_of(run(model, inputs), model)
+    graph = trace(model, inputs)
     scores = score_groups(model, loss, graph, score)
     free = _unprotected(graph, protect)
     if not free:

@@ -25,7 +25,7 @@ def masked_output(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep:
         try:
             return run_masked(model, inputs, graph, keep)
         except OtherOperatorsError:
-            real = graph_of(run(model, inputs, real=True), model)
+            real = graph_of(run(model, inputs, real=True))
             if [group.name for group in real.groups] != [group.name for group in graph.groups]:
                 raise
             return run_masked(model, inputs, real, keep)

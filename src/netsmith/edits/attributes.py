@@ -24,7 +24,10 @@ from netsmith.graph.sizes import Attribute, Requirement, attributes_in, evaluate
 
 
 def mended(
-    model: nn.Module, graph: StructureGraph, alive: NDArray[np.bool_], changed: Mapping[str, tuple[int, ...]]
+    modules: Mapping[str, nn.Module],
+    graph: StructureGraph,
+    alive: NDArray[np.bool_],
+    changed: Mapping[str, tuple[int, ...]],
 ) -> dict[str, dict[str, Any]]:
     """Return, per module path, the attributes that must change with the new shapes."""
     by_module: dict[str, Operation] = {}
@@ -32,7 +35,7 @@ def mended(
         if ran.constants or ran.widths:
             by_module.setdefault(ran.module, ran)
     found = _required(graph, alive)
-    for path, module in model.named_modules():
+    for path, module in modules.items():
         operation = by_module.get(path)
         widths = {k: graph.width(d, alive) for k, d in operation.widths.items()} if operation else {}
         constants = {k: graph.width(d, alive) for k, d in operation.constants.items()} if operation else {}

@@ -50,7 +50,9 @@ def replay(model: nn.Module, edits: list[Record], *, inplace: bool = False) -> n
     Raises:
         EditError: a record that does not fit this model; nothing has been changed.
     """
-    sliced: dict[str, Tensor] = dict(tensors_of(model))
+    anatomy = Anatomy.of(model)
+    own = anatomy.tensors
+    sliced = dict(own)
     attributes: dict[str, dict[str, Any]] = {}
     for edit in edits:
         _check_kind(edit)
@@ -58,8 +60,8 @@ def replay(model: nn.Module, edits: list[Record], *, inplace: bool = False) -> n
             sliced[name] = cut(_known(sliced, name), name, {int(dim): kept for dim, kept in cuts.items()})
         for path, values in edit["attributes"].items():
             attributes.setdefault(path, {}).update(values)
-    changed = {name: tensor for name, tensor in sliced.items() if tensor is not tensors_of(model)[name]}
-    edited = apply(model, changed, attributes, inplace=inplace)
+    changed = {name: tensor for name, tensor in sliced.items() if tensor is not own[name]}
+    edited = apply(model, anatomy, changed, attributes, inplace=inplace)
     remember(edited, records(model), copy.deepcopy(edits))
     return edited
 
@@ -90,6 +92,7 @@ def cut(tensor: Tensor, name: str, cuts: Mapping[int, Any]) -> Tensor:
 
 def apply(
     model: nn.Module,
+    anatomy: Anatomy,
     tensors: Mapping[str, Tensor],
     attributes: Mapping[str, Mapping[str, Any]],
     *,
@@ -97,7 +100,6 @@ def apply(
 ) -> nn.Module:
     """Put new tensors and attributes into a model or a copy of it; nothing changes before all is ready."""
     replaced: dict[int, Tensor] = {}
-    anatomy = Anatomy.of(model)
     own, modules = anatomy.tensors, anatomy.modules
     for name, tensor in tensors.items():
         old = own[name]

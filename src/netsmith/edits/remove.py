@@ -9,11 +9,13 @@ from torch import nn
 
 from netsmith.contracts import Keep
 from netsmith.edits.attributes import mended
-from netsmith.edits.records import Record, apply, cut, records, remember, tensors_of
+from netsmith.edits.records import Record, apply, cut, records, remember
 from netsmith.errors import EditError
 from netsmith.graph import StructureGraph
+from netsmith.graph.anatomy import Anatomy, collection_paused
 
 
+@collection_paused()
 def remove(
     model: nn.Module, graph: StructureGraph, keep: Keep, *, inplace: bool = False
 ) -> tuple[nn.Module, list[Record]]:
@@ -31,14 +33,17 @@ def remove(
     Raises:
         EditError: ``keep`` does not fit the graph, or the graph does not fit the model.
     """
-    own = tensors_of(model)
+    anatomy = Anatomy.of(model)
+    own = anatomy.tensors
     alive = graph.survivors(keep)
     cuts = graph.cuts(alive)
     for name in cuts:
         if name not in own:
             raise EditError(f"the model has no parameter or buffer {name!r}; trace this model again")
     tensors = {name: cut(own[name], name, by_dim) for name, by_dim in cuts.items()}
-    attributes = mended(model, graph, alive, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    attributes = mended(
+        anatomy.modules, graph, alive, {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    )
     past = records(model)
     record: dict[str, Any] = {
         "kind": "remove",
@@ -50,6 +55,6 @@ def remove(
             name: (~mask).nonzero()[:, 0].tolist() for name, mask in keep.items() if not bool(mask.all())
         },
     }
-    edited = apply(model, tensors, attributes, inplace=inplace)
+    edited = apply(model, anatomy, tensors, attributes, inplace=inplace)
     remember(edited, past, [record])
     return edited, [record]

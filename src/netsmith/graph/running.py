@@ -12,7 +12,6 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 
 from netsmith.contracts import Inputs
 from netsmith.errors import TraceError
-from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.axes import fixed
 from netsmith.graph.sizes import SizeWatch, traced_attributes
 from netsmith.graph.tracer import FROM_INPUT, FROM_OUTPUT, Tracer
@@ -45,8 +44,9 @@ def plain_kernels(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def observing(tracer: Tracer, anatomy: Anatomy, training: bool = False) -> Iterator[None]:
+def observing(tracer: Tracer, training: bool = False) -> Iterator[None]:
     """Put a model into evaluation (or training) mode under a tracer, and leave no trace of it."""
+    anatomy = tracer.anatomy
     modes = [(module, module.training) for module in anatomy.modules.values()]
     with ExitStack() as stack:
         stack.callback(set_modes, modes)
@@ -70,10 +70,9 @@ def set_modes(modes: list[tuple[nn.Module, bool]]) -> None:
         module.training = mode
 
 
-def run_on_meta(
-    tracer: Tracer, model: nn.Module, anatomy: Anatomy, inputs: Inputs, training: bool = False
-) -> None:
+def run_on_meta(tracer: Tracer, model: nn.Module, inputs: Inputs, training: bool = False) -> None:
     """Trace a model on the ``meta`` device: shapes only, nothing is computed or allocated."""
+    anatomy = tracer.anatomy
     stand_ins: dict[int, Tensor] = {}
     for name, tensor in anatomy.tensors.items():
         stand_in = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
@@ -81,22 +80,21 @@ def run_on_meta(
         tracer.add_leaf(name, stand_in)
     args, kwargs = tree_map_only(Tensor, lambda t: t.detach().to("meta"), call_arguments(inputs))
     _add_inputs(tracer, (args, kwargs))
-    with observing(tracer, anatomy, training), anatomy.replaced(stand_ins):
+    with observing(tracer, training), anatomy.replaced(stand_ins):
         output = model(*args, **kwargs)
     _freeze_outputs(tracer, output)
 
 
-def run_for_real(
-    tracer: Tracer, model: nn.Module, anatomy: Anatomy, inputs: Inputs, training: bool = False
-) -> None:
+def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs, training: bool = False) -> None:
     """Trace a model on its own device with real values; buffers are put back as they were."""
+    anatomy = tracer.anatomy
     for name, tensor in anatomy.tensors.items():
         tracer.add_leaf(name, tensor)
     args, kwargs = call_arguments(inputs)
     _add_inputs(tracer, (args, kwargs))
     kept = [(buffer, buffer.detach().clone()) for buffer in anatomy.buffers.values()]
     try:
-        with observing(tracer, anatomy, training):
+        with observing(tracer, training):
             output = model(*args, **kwargs)
     except Exception as error:
         raise TraceError(

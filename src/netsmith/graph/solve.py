@@ -110,6 +110,8 @@ def stack(dim: Dim) -> Elements:
     """Return a dimension's owners as one array ``[size, owners]``."""
     if not dim.owners:
         return np.full((dim.size, 0), NOBODY, dtype=np.int64)
+    if len(dim.owners) == 1:
+        return dim.owners[0][:, None]
     return np.stack(dim.owners, axis=1)
 
 

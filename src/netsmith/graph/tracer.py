@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
+from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.operation import Operation, Read
 from netsmith.graph.sizes import WRITTEN, Requirement, Source, TracedInt, is_torch_module
@@ -46,9 +46,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows the axes of every tensor through every operator; rules do their part on this object."""
 
     def __init__(
-        self, rules: Mapping[str, Callable[[Tracer, Call], Any]], fallback: Any, names: Mapping[int, str]
-    ):
+        self, rules: Mapping[str, Callable[[Tracer, Call], Any]], fallback: Any, anatomy: Anatomy
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.anatomy = anatomy
+        self.module_names = {id(module): name for name, module in anatomy.modules.items()}
         self.constraints = Constraints()
         self.operations: list[Operation] = []
         self.leaves: dict[Leaf, Dim] = {}
@@ -60,7 +62,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.produced: set[Leaf] = set()
         self._rules = rules
         self._fallback = fallback
-        self.module_names = names
         self._module_stack: list[str] = [""]
         self._in_torch_module: list[bool] = [False]
         self._axes: dict[int, tuple[Tensor, Axes]] = {}
@@ -194,7 +195,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _assign_outputs(self, output: Any, result: Any) -> tuple[Axes, ...]:
         if isinstance(output, Tensor):
             return (self.assign(output, result),)
-        tensors = [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)]
+        tensors = tensor_arguments((output,), {})
         if not tensors:
             return ()
         if result and isinstance(result[0], Dim):

@@ -7,7 +7,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from netsmith.contracts import Inputs
 from netsmith.errors import NetsmithError, TraceError
-from netsmith.graph.anatomy import Anatomy
+from netsmith.graph.anatomy import Anatomy, collection_paused
 from netsmith.graph.axes import Leaf
 from netsmith.graph.rules import RULES, fallback
 from netsmith.graph.running import run_for_real, run_on_meta
@@ -17,6 +17,7 @@ from netsmith.graph.structure import Role, StructureGraph
 from netsmith.graph.tracer import Tracer
 
 
+@collection_paused()
 def trace(model: nn.Module, inputs: Inputs) -> StructureGraph:
     """Run a model once and return its structure graph.
 
@@ -38,7 +39,7 @@ def trace(model: nn.Module, inputs: Inputs) -> StructureGraph:
         >>> ns.trace(net, torch.zeros(1, 3, 8, 8)).groups
         [Group('0.weight:0', size=8, owns 0.weight:0, 0.bias:0, 2.weight:1)]
     """
-    return graph_of(run(model, inputs), model)
+    return graph_of(run(model, inputs))
 
 
 def run(model: nn.Module, inputs: Inputs, *, real: bool = False, training: bool = False) -> Tracer:
@@ -52,25 +53,25 @@ def run(model: nn.Module, inputs: Inputs, *, real: bool = False, training: bool 
     for name, tensor in anatomy.tensors.items():
         if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
             raise TraceError(f"{name} is not initialised yet; run the model once before tracing it")
-    tracer = Tracer(RULES, fallback, {id(module): name for name, module in anatomy.modules.items()})
+    tracer = Tracer(RULES, fallback, anatomy)
     try:
         if real:
-            run_for_real(tracer, model, anatomy, inputs, training)
+            run_for_real(tracer, model, inputs, training)
         else:
-            run_on_meta(tracer, model, anatomy, inputs, training)
+            run_on_meta(tracer, model, inputs, training)
     except NetsmithError:
         raise
     except Exception:
         # Whatever cannot run without values runs with them; if that fails too, its error is the user's.
         return run(model, inputs, real=True, training=training)
     if any(name not in tracer.used for name in anatomy.parameters):
-        _follow_training_branches(tracer, model, anatomy, inputs)
+        _follow_training_branches(tracer, model, inputs)
     return tracer
 
 
-def graph_of(tracer: Tracer, model: nn.Module) -> StructureGraph:
+def graph_of(tracer: Tracer) -> StructureGraph:
     """Solve what a tracer has recorded."""
-    anatomy = Anatomy.of(model)
+    anatomy = tracer.anatomy
     roles: dict[Leaf, Role] = dict.fromkeys(tracer.produced, "out")
     roles.update(dict.fromkeys(tracer.contracted, "in"))
     return StructureGraph(
@@ -100,11 +101,11 @@ def _solved(tracer: Tracer) -> Solution:
     return solve(constraints)
 
 
-def _follow_training_branches(tracer: Tracer, model: nn.Module, anatomy: Anatomy, inputs: Inputs) -> None:
+def _follow_training_branches(tracer: Tracer, model: nn.Module, inputs: Inputs) -> None:
     """Parameters that evaluation never touches may belong to a branch of training; look there too."""
     operations = list(tracer.operations)
     try:
-        run_on_meta(tracer, model, anatomy, inputs, training=True)
+        run_on_meta(tracer, model, inputs, training=True)
     except Exception:
         # A model that cannot train on these inputs keeps what evaluation showed; what nobody saw stays whole.
         return

@@ -75,7 +75,7 @@ def _room_for_rounding(projected: Tensor, radius: float, dtype: torch.dtype) -> 
     rows, columns = projected.shape[-2:]
     size = torch.linalg.matrix_norm(projected, keepdim=True)
     error = limits.eps / 2 * size + limits.smallest_normal * limits.eps * math.sqrt(rows * columns)
-    factor: Tensor = 1 - math.sqrt(min(rows, columns)) * error / max(radius, limits.smallest_normal)
+    factor: Tensor = 1 - math.sqrt(min(rows, columns)) * error / max(radius, torch.finfo(torch.float64).tiny)
     return factor.clamp_min(0)
 
 
