@@ -9,11 +9,11 @@ import sys
 import torch
 from torch import nn
 
+from _deephoyer_mnist import NETWORKS, mnist
+from _three_stages import Split, prune, train
 from common import Evidence
-from deephoyer_mnist import NETWORKS, mnist
 from netsmith.contracts import Penalty
 from netsmith.penalties import L1, HoyerSquare, group_hoyer_square, hoyer_square
-from three_stages import Split, prune, train
 
 HS_STRENGTHS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 L1_STRENGTHS = (3e-5, 7e-5, 1e-4, 2e-4, 5e-4, 1e-3)

@@ -10,8 +10,8 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from _hfp_latency import latency_budgets, opti_cut, percent, table_predicts
 from common import Evidence
-from hfp_latency import latency_budgets, opti_cut, percent, table_predicts
 from netsmith import tasks
 from netsmith.contracts import Score
 from netsmith.cost import Budget

@@ -180,7 +180,7 @@ def main() -> int:
         character(evidence, generator)
         speed(evidence, generator)
         if evidence.full:
-            from structured_projections_digits import digits
+            from _structured_projections_digits import digits
 
             digits(evidence)
     return evidence.status

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 from netsmith.contracts import Inputs
 from netsmith.errors import TraceError
 from netsmith.graph.axes import fixed
-from netsmith.graph.sizes import SizeWatch, traced_attributes
+from netsmith.graph.size_watch import SizeWatch, traced_attributes
 from netsmith.graph.tracer import FROM_INPUT, FROM_OUTPUT, Tracer
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
-from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,41 +13,12 @@ from torch import Tensor
 from netsmith.contracts import Keep
 from netsmith.errors import EditError, UnknownNameError
 from netsmith.graph.axes import NOBODY, Dim, Elements, Leaf
+from netsmith.graph.grouping import Group, Role, by_signature, make_groups
 from netsmith.graph.operation import Operation
 from netsmith.graph.sizes import Requirement
 from netsmith.graph.solve import Solution, stack
 
-Role = Literal["out", "in", "along"]
 NEVER_USED = "never used in the forward pass"
-
-
-@dataclass(frozen=True, eq=False)
-class Slice:
-    """What a group owns of one dimension of one parameter or buffer.
-
-    ``index`` has shape ``[size, m]``: the m positions along ``dim`` that go with each channel. ``role`` is
-    ``out`` where the tensor makes the channel, ``in`` where it sums over it, ``along`` where it follows it.
-    """
-
-    tensor: str
-    dim: int
-    index: Tensor
-    role: Role
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Channels side by side, each of which can go on its own with everything it owns."""
-
-    name: str
-    size: int
-    slices: tuple[Slice, ...]
-    channels: Elements
-
-    def __repr__(self) -> str:
-        owned = ", ".join(f"{s.tensor}:{s.dim}" for s in self.slices[:4])
-        more = f", and {len(self.slices) - 4} more" if len(self.slices) > 4 else ""
-        return f"Group({self.name!r}, size={self.size}, owns {owned}{more})"
 
 
 class StructureGraph:
@@ -180,26 +148,8 @@ class StructureGraph:
         self._numbers[roots] = np.arange(len(roots))
         if not len(roots):
             return []
-        group = _by_signature(number, leaf, self._solution.origins(roots), len(leaves))
-        rank, order = _order_channels(group, number, leaf, index)
-        sort = np.lexsort((index, rank[number], leaf, group[number]))
-        number, leaf, index = number[sort], leaf[sort], index[sort]
-        owner = group[number]
-        edges = np.flatnonzero((np.diff(owner) != 0) | (np.diff(leaf) != 0)) + 1
-        slices: dict[int, list[Slice]] = {}
-        for start, stop in pairwise([0, *edges.tolist(), len(leaf)]):
-            size = len(order[owner[start]])
-            tensor, dim = leaves[leaf[start]]
-            positions = torch.from_numpy(index[start:stop].reshape(size, -1))
-            role = self._roles.get(leaves[leaf[start]], "along")
-            slices.setdefault(int(owner[start]), []).append(Slice(tensor, dim, positions, role))
-        return _named(
-            [
-                Group(_name(slices[g]), len(members), tuple(slices[g]), members)
-                for g, members in enumerate(order)
-                if len(members) > 1
-            ]
-        )
+        group = by_signature(number, leaf, self._solution.origins(roots), len(leaves))
+        return make_groups(group, number, leaf, index, leaves, self._roles)
 
     def _owner_table(self, leaves: list[Leaf]) -> tuple[Elements, Elements, Elements]:
         """Return one row (channel, number of the leaf, index along it) per owner of a leaf's index."""
@@ -217,62 +167,3 @@ class StructureGraph:
         channels = sum(group.size for group in self.groups)
         counts = f"{len(self.groups)} groups, {channels} channels, {len(self.operations)} operations"
         return f"StructureGraph({counts})"
-
-
-def _by_signature(number: Elements, leaf: Elements, origins: Elements, leaves: int) -> Elements:
-    """Return the group number of each channel: one origin, equally many indices of the same leaves.
-
-    The origin tells the factors of one dimension apart: heads and head width own the same leaves. Groups are
-    numbered in the order in which their first leaf, then their first index, comes.
-    """
-    hashes = _mixed(leaves)
-    signature = origins.astype(np.uint64)
-    np.add.at(signature, number, hashes[leaf])
-    _, first, group = np.unique(signature, return_index=True, return_inverse=True)
-    earliest = np.full(len(first), np.iinfo(np.int64).max)
-    np.minimum.at(earliest, group[number], leaf * (1 << 32) + np.arange(len(leaf)))
-    position = np.empty(len(first), dtype=np.int64)
-    position[np.argsort(earliest, kind="stable")] = np.arange(len(first))
-    return np.asarray(position[group], dtype=np.int64)
-
-
-def _mixed(count: int) -> NDArray[np.uint64]:
-    """Return well-mixed 64-bit numbers (SplitMix64: Steele, Lea, Flood 2014), the same ones every time."""
-    x = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def _order_channels(
-    group: Elements, number: Elements, leaf: Elements, index: Elements
-) -> tuple[Elements, list[Elements]]:
-    """Order the channels of each group by where they first stand; return ranks and members per group."""
-    first_leaf = np.full(int(group.max()) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(first_leaf, group[number], leaf)
-    here = leaf == first_leaf[group[number]]
-    first_index = np.full(len(group), np.iinfo(np.int64).max)
-    np.minimum.at(first_index, number[here], index[here])
-    sort = np.lexsort((first_index, group))
-    order = np.split(sort, np.flatnonzero(np.diff(group[sort])) + 1)
-    rank = np.empty(len(group), dtype=np.int64)
-    rank[sort] = np.concatenate([np.arange(len(members)) for members in order])
-    return rank, order
-
-
-def _name(slices: list[Slice]) -> str:
-    """Name a group by the first tensor that makes its channels."""
-    producer = next((item for item in slices if item.role == "out"), slices[0])
-    return f"{producer.tensor}:{producer.dim}"
-
-
-def _named(groups: Iterable[Group]) -> list[Group]:
-    """Make names unique: a tensor that makes several groups numbers them."""
-    seen: dict[str, int] = {}
-    named = []
-    for group in groups:
-        seen[group.name] = seen.get(group.name, 0) + 1
-        again = seen[group.name]
-        name = group.name if again == 1 else f"{group.name}#{again}"
-        named.append(Group(name, group.size, group.slices, group.channels))
-    return named

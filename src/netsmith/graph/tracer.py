@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.operation import Operation, Read
-from netsmith.graph.sizes import WRITTEN, Requirement, Source, TracedInt, is_torch_module
+from netsmith.graph.size_watch import is_torch_module
+from netsmith.graph.sizes import WRITTEN, Requirement, Source, TracedInt
 from netsmith.graph.stand_ins import stand_in
 
 FROM_INPUT = "a dimension of the model's input"

@@ -9,11 +9,12 @@ from netsmith.contracts import Inputs
 from netsmith.errors import NetsmithError, TraceError
 from netsmith.graph.anatomy import Anatomy, collection_paused
 from netsmith.graph.axes import Leaf
+from netsmith.graph.grouping import Role
 from netsmith.graph.rules import RULES, fallback
 from netsmith.graph.running import run_for_real, run_on_meta
 from netsmith.graph.sizes import equal_sizes, used_as_values
 from netsmith.graph.solve import Solution, solve
-from netsmith.graph.structure import Role, StructureGraph
+from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import Tracer
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from _three_stages import Split, cosine, prune, train
 from common import Evidence
 from netsmith import tasks, zoo
 from netsmith.penalties import HoyerSquare
-from three_stages import Split, cosine, prune, train
 
 
 @dataclass(frozen=True)
