@@ -271,3 +271,23 @@ def test_inputs_that_do_not_fit_name_model_and_shape():
 def test_lazy_parameters_are_refused():
     with pytest.raises(TraceError, match=r"weight is not initialised yet"):
         ns.trace(nn.LazyLinear(4), torch.zeros(1, 5))
+
+
+class SplitBySizes(nn.Module):
+    def __init__(self, kept):
+        super().__init__()
+        self.first, self.last, self.half = nn.Linear(4, 8), nn.Linear(8, 2), 4
+        self.sizes = [4, 4]
+        self.kept = kept
+
+    def forward(self, x):
+        x = self.first(x)
+        left, right = torch.split(x, [self.half, self.half] if self.kept else self.sizes, dim=-1)
+        return self.last(torch.cat([right, left.sigmoid()], -1))
+
+
+def test_split_sizes_in_a_list_are_frozen_and_in_an_attribute_mended():
+    x = torch.zeros(2, 4)
+    assert ("first.weight", 0) in ns.trace(SplitBySizes(kept=False), x).frozen
+    small = ns.shrink(SplitBySizes(kept=True), x, ratio=0.5)
+    assert (small.half, small.first.out_features) == (2, 4)

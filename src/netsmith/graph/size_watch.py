@@ -65,7 +65,8 @@ def _given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
         return _positions(args[MAKING[function] :] or (kwargs.get("size", ()),))
     if function in (Tensor.split, torch.split):
         size = args[1] if len(args) > 1 else kwargs.get("split_size", kwargs.get("split_size_or_sections"))
-        return {"split": size} if isinstance(size, int) else None
+        sizes = size if isinstance(size, (list, tuple)) else [size]
+        return {f"split.{position}": one for position, one in enumerate(sizes)}
     if function in GROUPED:
         position = GROUPED[function]
         return {"groups": args[position] if len(args) > position else kwargs.get("groups", 1)}

@@ -46,7 +46,8 @@ def pieces(tracer: Tracer, axis: Dim, sizes: list[int]) -> list[Dim]:
         return [fixed(size, FIXED_POSITION) for size in sizes]
     which, within = tracer.factor(axis, [len(sizes), sizes[0]])
     tracer.freeze(which, "the pieces of a split")
-    within = tracer.sized_by_code(within, "split")
+    for position in range(len(sizes)):
+        within = tracer.sized_by_code(within, f"split.{position}")
     return [within] * len(sizes)
 
 
