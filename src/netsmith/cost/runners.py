@@ -22,6 +22,7 @@ from torch import nn
 
 from netsmith.contracts import Inputs
 from netsmith.cost.hardware import hardware
+from netsmith.modes import evaluating
 
 if TYPE_CHECKING:
     from netsmith.cost.shapes import OperationShape
@@ -127,8 +128,6 @@ class TorchEager:
 
     def model(self, model: nn.Module, inputs: Inputs) -> float:
         """Return the seconds of the model as it is, in evaluating mode."""
-        from netsmith.files.quiet import evaluating
-
         arguments = () if isinstance(inputs, dict) else inputs if isinstance(inputs, tuple) else (inputs,)
         keywords = inputs if isinstance(inputs, dict) else {}
         with evaluating(model):

@@ -15,13 +15,14 @@ from netsmith.graph import StructureGraph
 from netsmith.graph.masked import OtherOperatorsError, run_masked
 from netsmith.graph.running import call_arguments
 from netsmith.graph.tracing import graph_of, run
+from netsmith.modes import evaluating
 
 
 def masked_output(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Keep) -> Any:
     """Return the masked original's output; traces again with values if the operators differ without."""
     if any(parameter.is_meta for parameter in model.parameters()):
         return None
-    with evaluating(model), torch.random.fork_rng(devices=[]):
+    with evaluating(model):
         try:
             return run_masked(model, inputs, graph, keep)
         except OtherOperatorsError:
@@ -41,7 +42,7 @@ def check_against(smaller: nn.Module, inputs: Inputs, reference: Any) -> None:
         return
     args, kwargs = call_arguments(inputs)
     try:
-        with evaluating(smaller), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with evaluating(smaller), torch.no_grad():
             output = smaller(*args, **kwargs)
     except Exception as error:
         place = _last_line_outside_torch(error)
@@ -89,18 +90,3 @@ def _last_line_outside_torch(error: BaseException) -> str:
             place = f"{name}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return place
-
-
-class evaluating:  # noqa: N801 - a context manager reads as a verb
-    """Put a model into evaluation mode for a while; every module's own mode comes back."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._modes = [(module, module.training) for module in model.modules()]
-
-    def __enter__(self) -> None:
-        for module, _ in self._modes:
-            module.training = False
-
-    def __exit__(self, *_: object) -> None:
-        for module, mode in self._modes:
-            module.training = mode

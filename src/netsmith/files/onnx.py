@@ -17,8 +17,9 @@ from netsmith.errors import FileError
 from netsmith.files.atomic import atomic
 from netsmith.files.inputs import Arguments, batch_shapes, batch_size, bind, example, fresh, with_batch
 from netsmith.files.messages import first_line
-from netsmith.files.quiet import evaluating, quiet
+from netsmith.files.quiet import quiet
 from netsmith.files.runtime import feed, open_session, time_onnx
+from netsmith.modes import evaluating
 
 TOLERANCE = 1e-3
 """Largest relative difference from PyTorch that an export may have."""
@@ -78,7 +79,7 @@ def export(
     dynamic = dynamic_batch and bool(size)
     sizes = tuple(batches) if dynamic else (size or 1,)
     with atomic(path) as temporary:
-        with quiet(), evaluating(model):
+        with quiet(), torch.no_grad(), evaluating(model):
             _write(model, inputs, temporary, dynamic)
         session = open_session(temporary)
         difference = _difference(model, session, arguments, sizes) if check else None
@@ -119,7 +120,7 @@ def _difference(model: nn.Module, session: Any, arguments: Arguments, batches: S
     for size in batches:
         args, kwargs = drawn = fresh(with_batch(arguments, size), generator)
         try:
-            with evaluating(model):
+            with torch.no_grad(), evaluating(model):
                 expected = [t for t in tree_leaves(model(*args, **kwargs)) if isinstance(t, Tensor)]
             got = session.run(None, feed(session, drawn))
         except Exception as error:

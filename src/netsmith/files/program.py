@@ -17,7 +17,8 @@ from netsmith.contracts import Inputs
 from netsmith.errors import FileError
 from netsmith.files.inputs import batch_shapes, batch_size, example
 from netsmith.files.messages import first_line, one_line
-from netsmith.files.quiet import evaluating, quiet
+from netsmith.files.quiet import quiet
+from netsmith.modes import evaluating
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -42,7 +43,7 @@ def program_members(model: nn.Module, inputs: Inputs, content: Mapping[str, Tens
         FileError: torch.export cannot express the model, or would need a pickle to store it.
     """
     try:
-        with quiet(), evaluating(model):
+        with quiet(), torch.no_grad(), evaluating(model):
             program = _export(model, inputs)
             buffer = io.BytesIO()
             torch.export.save(program, buffer)

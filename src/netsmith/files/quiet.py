@@ -1,4 +1,4 @@
-"""Running torch's exporters without their prints, log lines and passing changes of mode."""
+"""Running torch's exporters without their prints and log lines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
-
-import torch
-from torch import nn
 
 
 @contextlib.contextmanager
@@ -27,16 +24,3 @@ def quiet() -> Iterator[None]:
             yield
         finally:
             logging.disable(level)
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put ``model`` in eval mode without gradients; every module gets its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -14,6 +14,7 @@ from netsmith.cards import card
 from netsmith.contracts import Inputs, Loss
 from netsmith.errors import NetsmithError
 from netsmith.graph import Group, StructureGraph
+from netsmith.modes import evaluating
 from netsmith.scores.reader_gates import (
     Gradient,
     SamplesNotFirstError,
@@ -22,7 +23,7 @@ from netsmith.scores.reader_gates import (
     module_gates,
     readers,
 )
-from netsmith.scores.samples import count, evaluating, rows
+from netsmith.scores.samples import count, rows
 
 
 @card(

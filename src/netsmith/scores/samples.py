@@ -1,13 +1,10 @@
-"""Inputs that are many samples, cut into batches, and a model that is only looked at."""
+"""Inputs that are many samples, cut into batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from netsmith.contracts import Inputs
 
@@ -33,16 +30,3 @@ def rows(inputs: Inputs, start: int, stop: int) -> Inputs:
     if isinstance(inputs, dict):
         return {name: cut(part) for name, part in inputs.items()}
     return tuple(map(cut, inputs)) if isinstance(inputs, tuple) else cut(inputs)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluating mode; every module's own mode and the random state come back."""
-    modes = {module: module.training for module in model.modules()}
-    try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            model.eval()
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

@@ -45,11 +45,6 @@ def same(tracer: Tracer, call: Call) -> Axes:
     return tracer.axes(call.args[0])
 
 
-def nothing(tracer: Tracer, call: Call) -> Any:
-    """An operator that makes no tensor, or one without structure."""
-    return [()] if isinstance(call.output, Tensor) else []
-
-
 RULES = {
     **dict.fromkeys(
         (
