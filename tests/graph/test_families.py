@@ -19,7 +19,7 @@ SIZES = {
     "attention": [16, 4, 4, 20],
     "attention-fused": [4, 20],
     "attention-grouped": [16, 4, 2, 2, 20],
-    "encoder": [16],
+    "encoder": [2, 3, 16],
     "tied-language-model": [12],
     "gcn": [12, 8],
     "sage": [12, 8],

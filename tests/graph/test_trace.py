@@ -291,3 +291,51 @@ def test_split_sizes_in_a_list_are_frozen_and_in_an_attribute_mended():
     assert ("first.weight", 0) in ns.trace(SplitBySizes(kept=False), x).frozen
     small = ns.shrink(SplitBySizes(kept=True), x, ratio=0.5)
     assert (small.half, small.first.out_features) == (2, 4)
+
+
+class Compared(nn.Module):
+    """Layers for code that compares sizes."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.width = width
+        self.first, self.second = nn.Linear(4, width), nn.Linear(width, width)
+        self.last = nn.Linear(width, 2)
+
+
+def test_an_attribute_that_is_only_compared_is_mended():
+    class Net(Compared):
+        def forward(self, x):
+            x = self.first(x)
+            if x.shape[-1] != self.width:
+                raise ValueError("width")
+            return self.last(x)
+
+    smaller = ns.shrink(Net(8), torch.randn(3, 4), ratio=0.5)
+    assert smaller.width == 4
+    assert smaller(torch.randn(3, 4)).shape == (3, 2)
+
+
+def test_sizes_that_were_equal_stay_equal():
+    class Net(Compared):
+        def forward(self, x):
+            x = self.first(x)
+            y = self.second(x)
+            same = y.shape == x.shape
+            return self.last(torch.relu(y) if same else y)
+
+    graph = ns.trace(Net(8), torch.randn(3, 4))
+    (group,) = graph.groups
+    assert {(s.tensor, s.dim) for s in group.slices} >= {("first.weight", 0), ("second.weight", 0)}
+
+
+def test_a_size_compared_with_a_number_is_frozen():
+    class Net(Compared):
+        def forward(self, x):
+            x = self.first(x)
+            assert x.shape[1] == 8
+            return self.last(x)
+
+    graph = ns.trace(Net(8), torch.randn(3, 4))
+    assert graph.groups == []
+    assert graph.frozen["first.weight", 0] == "its size is written in the code"

@@ -39,8 +39,9 @@ def mended(
         operation = by_module.get(path)
         widths = {k: graph.width(d, alive) for k, d in operation.widths.items()} if operation else {}
         constants = {k: graph.width(d, alive) for k, d in operation.constants.items()} if operation else {}
+        constants |= found.get(path, {})
         new = _attributes(module, _Shapes(module, path, changed), widths, constants)
-        different = {name: value for name, value in new.items() if getattr(module, name) != value}
+        different = {name: value for name, value in new.items() if getattr(module, name, None) != value}
         if different:
             found.setdefault(path, {}).update(different)
     return found
@@ -140,6 +141,8 @@ def _attributes(
     if isinstance(module, nn.Embedding):
         weight = shape("weight")
         return {"num_embeddings": weight[0], "embedding_dim": weight[1]}
+    if isinstance(module, nn.MultiheadAttention):
+        return _attention_attributes(module, shape, constants.get("num_heads", module.num_heads))
     if isinstance(module, nn.RNNBase):
         projection = shape("weight_hr_l0")
         return {
@@ -150,3 +153,21 @@ def _attributes(
     if isinstance(module, nn.RNNCellBase):
         return {"input_size": shape("weight_ih")[1], "hidden_size": shape("weight_hh")[1]}
     return {}
+
+
+def _attention_attributes(module: nn.MultiheadAttention, shape: _Shapes, heads: int) -> dict[str, Any]:
+    """Return the sizes of an attention; its heads follow from the forward pass, its scale stays as trained."""
+    names = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+    if all(getattr(module, name) is None or shape(name) == getattr(module, name).shape for name in names):
+        return {}
+    scale = getattr(module, "scale", None) or (module.num_heads / module.embed_dim) ** 0.5
+    fused = shape("in_proj_weight")
+    rows = fused[0] // 3 if fused else shape("q_proj_weight")[0]
+    return {
+        "embed_dim": (fused or shape("q_proj_weight"))[1],
+        "head_dim": rows // heads,
+        "kdim": (fused or shape("k_proj_weight"))[1],
+        "vdim": (fused or shape("v_proj_weight"))[1],
+        "scale": scale,
+        "_qkv_same_embed_dim": False,  # keeps PyTorch's encoder layers off the kernel that cannot do this
+    }

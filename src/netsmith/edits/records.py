@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from netsmith.edits.copying import copy_with
 from netsmith.errors import EditError
 from netsmith.graph.anatomy import Anatomy
+from netsmith.layers.multihead_attention import MultiheadAttention
 
 Record = dict[str, Any]
 
@@ -125,6 +126,8 @@ def apply(
     for path, values in attributes.items():
         for attribute, value in values.items():
             setattr(targets[path], attribute, tuple(value) if isinstance(value, list) else value)
+        if type(targets[path]) is nn.MultiheadAttention:
+            targets[path].__class__ = MultiheadAttention
     return edited
 
 

@@ -11,7 +11,7 @@ from netsmith.errors import FileError
 
 Classes = Iterable[type] | Mapping[str, type]
 
-_OURS = ("netsmith.zoo",)
+_OURS = ("netsmith.zoo", "netsmith.layers")
 """Packages of netsmith that define modules; they are imported whatever a file asks for."""
 
 

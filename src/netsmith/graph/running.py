@@ -15,6 +15,7 @@ from netsmith.errors import TraceError
 from netsmith.graph.axes import fixed
 from netsmith.graph.size_watch import SizeWatch, traced_attributes
 from netsmith.graph.tracer import FROM_INPUT, FROM_OUTPUT, Tracer
+from netsmith.layers.multihead_attention import MultiheadAttention
 
 
 def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -28,17 +29,27 @@ def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 @contextmanager
 def plain_kernels(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Switch off the fused kernels of attention, encoders and recurrent layers: they hide their operators."""
+    """Switch off the fused kernels of attention, encoders and recurrent layers: they hide their operators.
+
+    PyTorch's attention asserts that its heads fill its input's width; meanwhile it runs as the layer that does
+    not, which is also what it becomes when cut.
+    """
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
+    modules = list(modules)
+    attentions = [module for module in modules if type(module) is nn.MultiheadAttention]
     recurrent = any(isinstance(module, nn.RNNBase) for module in modules)
     fast, onednn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     torch._C._set_mkldnn_enabled(onednn and not recurrent)
+    for module in attentions:
+        module.__class__ = MultiheadAttention
     try:
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
+        for module in attentions:
+            module.__class__ = nn.MultiheadAttention
         torch.backends.mha.set_fastpath_enabled(fast)
         torch._C._set_mkldnn_enabled(onednn)
 

@@ -54,7 +54,7 @@ class SizeWatch(TorchFunctionMode):
         return self._traced(sizes, axes[dim])
 
     def _traced(self, size: int, axis: Dim) -> int:
-        return TracedInt(size, axis, self._tracer.valued) if axis.owners else size
+        return TracedInt(size, axis, self._tracer) if axis.owners else size
 
 
 def _given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Any, Any] | None:
@@ -63,6 +63,11 @@ def _given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
         return _positions(args[1:] or (kwargs.get("shape", kwargs.get("size", ())),))
     if function in MAKING:
         return _positions(args[MAKING[function] :] or (kwargs.get("size", ()),))
+    if function in (Tensor.unflatten, torch.unflatten):
+        dim = args[1] if len(args) > 1 else kwargs["dim"]
+        sizes = args[2] if len(args) > 2 else kwargs["sizes"]
+        first = dim % args[0].dim()
+        return {first + position: size for position, size in _positions((sizes,)).items()}
     if function in (Tensor.split, torch.split):
         size = args[1] if len(args) > 1 else kwargs.get("split_size", kwargs.get("split_size_or_sections"))
         sizes = size if isinstance(size, (list, tuple)) else [size]
@@ -113,19 +118,20 @@ GROUPED = {
 def traced_attributes(tracer: Tracer, modules: Iterable[nn.Module]) -> Iterator[None]:
     """Make the integer attributes of a user's own modules traceable for a while.
 
-    The modules of ``torch.nn`` are left alone: what their attributes mean is known.
+    Of the modules of ``torch.nn`` it is known what their attributes mean; only the one that compares sizes in
+    Python and has no weights to tell them from is watched.
     """
     replaced: list[tuple[nn.Module, str, int]] = []
     try:
         for module in modules:
-            if is_torch_module(module):
+            if is_torch_module(module) and not isinstance(module, nn.Transformer):
                 continue
             for name, value in module.__dict__.items():
                 if type(value) is int and value > 1:
                     replaced.append((module, name, value))
         for module, name, value in replaced:
             attribute = Attribute(tracer.module_names.get(id(module), ""), name, value)
-            module.__dict__[name] = TracedInt(value, attribute, tracer.valued)
+            module.__dict__[name] = TracedInt(value, attribute, tracer)
         yield
     finally:
         for module, name, value in replaced:

@@ -10,13 +10,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from netsmith.graph.axes import Dim, fixed, product
-
-if TYPE_CHECKING:
-    pass
-
 
 WRITTEN = "its size is written in the code"
 
@@ -51,25 +47,45 @@ class Requirement(NamedTuple):
     module: str
 
 
-class TracedInt(int):
-    """An integer that knows its source; it behaves as a plain one everywhere.
+class Observer(Protocol):
+    """Who is told what the code does with sizes besides handing them to operators.
 
     ``valued`` collects the sources whose value was used as more than a size (a scale of one over the square
     root of the head width, say): what the network computes depends on them, so they must stay.
     """
 
-    source: Source
     valued: list[Source]
 
-    def __new__(cls, value: int, source: Source, valued: list[Source]) -> TracedInt:  # noqa: D102
+    def found_equal(self, one: Source, other: Source) -> None:
+        """The code compared two sizes and they were equal; it may do something else when they are not."""
+
+
+class TracedInt(int):
+    """An integer that knows its source; it behaves as a plain one everywhere."""
+
+    source: Source
+    observer: Observer
+
+    def __new__(cls, value: int, source: Source, observer: Observer) -> TracedInt:  # noqa: D102
         made = super().__new__(cls, value)
         made.source = source
-        made.valued = valued
+        made.observer = observer
         return made
 
     def __float__(self) -> float:
-        self.valued.append(self.source)
+        self.observer.valued.append(self.source)
         return float(int(self))
+
+    def __eq__(self, other: object) -> bool:
+        equal = int(self) == (int(other) if isinstance(other, int) else other)
+        if equal and isinstance(other, int):
+            self.observer.found_equal(self.source, getattr(other, "source", int(other)))
+        return equal
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = int.__hash__
 
     def __deepcopy__(self, memo: Any) -> int:
         return int(self)
@@ -85,7 +101,7 @@ def _derive(operation: Callable[[int, int], int], reflected: bool) -> Callable[[
         mine, theirs = self.source, getattr(other, "source", int(other))
         left, right = (theirs, mine) if reflected else (mine, theirs)
         values = (int(other), int(self)) if reflected else (int(self), int(other))
-        return TracedInt(operation(*values), Derived(operation, left, right), self.valued)
+        return TracedInt(operation(*values), Derived(operation, left, right), self.observer)
 
     return method
 
@@ -94,7 +110,7 @@ def _value_used(operation: Callable[[Any, Any], Any], reflected: bool) -> Callab
     def method(self: TracedInt, other: Any) -> Any:
         if not isinstance(other, (int, float)):
             return NotImplemented
-        self.valued.append(self.source)
+        self.observer.valued.append(self.source)
         other = int(other) if isinstance(other, int) else other
         return operation(other, int(self)) if reflected else operation(int(self), other)
 
@@ -126,10 +142,14 @@ def evaluate(source: Source, width: Callable[[Dim], int], attributes: Mapping[At
     return int(source)
 
 
-def equal_sizes(requirements: list[Requirement]) -> list[tuple[Dim, Dim]]:
+def equal_sizes(
+    requirements: list[Requirement], compared: list[tuple[Source, Source]]
+) -> list[tuple[Dim, Dim]]:
     """Return the pairs of dimensions that the code takes to be of one size."""
     bound = _bound(requirements)
-    pairs: list[tuple[Dim, Dim | None]] = []
+    pairs: list[tuple[Dim | None, Dim | None]] = [
+        (_structure(one, bound), _structure(other, bound)) for one, other in compared
+    ]
     for source, axis, _ in requirements:
         if isinstance(source, Derived) and source.operation is operator.floordiv:
             whole, part = _structure(source.left, bound), _structure(source.right, bound)
@@ -137,7 +157,11 @@ def equal_sizes(requirements: list[Requirement]) -> list[tuple[Dim, Dim]]:
                 pairs.append((product([part, axis]), whole))
         else:
             pairs.append((axis, _structure(source, bound)))
-    return [(a, b) for a, b in pairs if b is not None and a is not b and a.size == b.size]
+    return [
+        (a, b)
+        for a, b in pairs
+        if a is not None and b is not None and a is not b and a.size == b.size and (a.owners or b.owners)
+    ]
 
 
 def used_as_values(valued: list[Source], requirements: list[Requirement]) -> list[Dim]:

@@ -14,8 +14,9 @@ from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.operation import Operation, Read
 from netsmith.graph.size_watch import is_torch_module
-from netsmith.graph.sizes import WRITTEN, Requirement, Source, TracedInt
+from netsmith.graph.sizes import WRITTEN, Attribute, Requirement, Source, TracedInt
 from netsmith.graph.stand_ins import stand_in
+from netsmith.layers.multihead_attention import MultiheadAttention
 
 FROM_INPUT = "a dimension of the model's input"
 FROM_OUTPUT = "a dimension of the model's output"
@@ -58,6 +59,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.used: set[str] = set()
         self.requirements: list[Requirement] = []
         self.valued: list[Source] = []
+        self.compared: list[tuple[Source, Source]] = []
         self.given: dict[Any, Any] = {}
         self.contracted: set[Leaf] = set()
         self.produced: set[Leaf] = set()
@@ -117,6 +119,18 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._in_torch_module[-1]:  # its attributes are mended, or it is frozen as a whole
             return axis
         return self.freeze(axis, WRITTEN)
+
+    def found_equal(self, one: Source, other: Source) -> None:
+        """The code compared two sizes and they were equal: they stay so."""
+        if isinstance(one, int) or isinstance(other, int):
+            # What modules of torch.nn compare is an attribute that is mended, never a number of their own.
+            if not self._in_torch_module[-1]:
+                self.compared.append((one, other))
+            return
+        self.compared.append((one, other))
+        for source, axis in ((one, other), (other, one)):
+            if isinstance(axis, Dim) and isinstance(source, Attribute):
+                self.requirements.append(Requirement(source, axis, self._module_stack[-1]))
 
     def broadcast_here(self, size: int, slot: int) -> Dim:
         """Return a dimension that a single index is repeated along: as long as what it was fitted to."""
@@ -207,8 +221,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Note which module runs; a forward pre-hook."""
         self._module_stack.append(self.module_names.get(id(module), self._module_stack[-1]))
         self._in_torch_module.append(is_torch_module(module))
-        if isinstance(module, nn.MultiheadAttention):
-            # Its forward asserts that heads x head width is the width of its input: nothing in it can go.
+        if isinstance(module, nn.MultiheadAttention) and not isinstance(module, MultiheadAttention):
+            # A user's own subclass: PyTorch's forward asserts that heads x head width is its input's width.
             for axes in (self.axes(parameter) for parameter in module.parameters()):
                 for dim in axes:
                     self.freeze(dim, "the width of a torch.nn.MultiheadAttention")
