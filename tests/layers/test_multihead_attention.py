@@ -74,9 +74,7 @@ def test_equals_pytorch_without_a_batch():
     theirs, ours = pair()
     x, memory = torch.randn(3, 8, dtype=torch.float64), torch.randn(5, 8, dtype=torch.float64)
     hidden = torch.tensor([False, True, False, False, True])
-    same(
-        ours(x, memory, memory, key_padding_mask=hidden), theirs(x, memory, memory, key_padding_mask=hidden)
-    )
+    same(ours(x, memory, memory, key_padding_mask=hidden), theirs(x, memory, memory, key_padding_mask=hidden))
 
 
 def test_a_causal_hint_needs_its_mask():

@@ -156,7 +156,7 @@ def _attributes(
 
 
 def _attention_attributes(module: nn.MultiheadAttention, shape: _Shapes, heads: int) -> dict[str, Any]:
-    """Return the sizes of an attention; its heads follow from the forward pass, its scale stays as trained."""
+    """Return the sizes of an attention; its heads follow from the forward pass, its scale stays."""
     names = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
     if all(getattr(module, name) is None or shape(name) == getattr(module, name).shape for name in names):
         return {}

@@ -31,8 +31,8 @@ def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def plain_kernels(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Switch off the fused kernels of attention, encoders and recurrent layers: they hide their operators.
 
-    PyTorch's attention asserts that its heads fill its input's width; meanwhile it runs as the layer that does
-    not, which is also what it becomes when cut.
+    PyTorch's attention asserts that its heads fill its input's width; meanwhile it runs as the layer that
+    does not, which is also what it becomes when cut.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
 

@@ -94,7 +94,8 @@ def _solved(tracer: Tracer) -> Solution:
         constraints.freeze(dim, "the code computes with its size")
     solution = solve(constraints)
     # Where owners differ only in order, counts are equal whatever goes; elsewhere equal indices make them so.
-    unequal = [pair for pair in equal_sizes(tracer.requirements, tracer.compared) if not solution.same_counts(*pair)]
+    equal = equal_sizes(tracer.requirements, tracer.compared)
+    unequal = [pair for pair in equal if not solution.same_counts(*pair)]
     if not unequal:
         return solution
     for first, second in unequal:
