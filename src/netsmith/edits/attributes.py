@@ -20,6 +20,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from netsmith.errors import EditError
 from netsmith.graph import Operation, StructureGraph
 from netsmith.graph.axes import Dim
+from netsmith.graph.size_solving import solve_for
 from netsmith.graph.sizes import Attribute, Requirement, attributes_in, evaluate
 
 
@@ -50,8 +51,8 @@ def mended(
 def _required(graph: StructureGraph, alive: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
     """Solve for the attributes of the user's own modules that sizes in the forward pass were derived from.
 
-    Each attribute is tried with every width that the sizes derived from it must have; all of its sizes must
-    come out right.
+    An attribute that is a size itself is the width it sizes; any other is tried with every value that one of
+    the sizes derived from it asks for. All of the sizes must come out right.
 
     Raises:
         EditError: no value of an attribute fits all its uses, or a size that follows from others does not.
@@ -65,15 +66,18 @@ def _required(graph: StructureGraph, alive: NDArray[np.bool_]) -> dict[str, dict
         for attribute in attributes_in(requirement.source):
             used.setdefault(attribute, []).append(requirement)
     now = {attribute: attribute.value for attribute in used}
-    values: dict[Attribute, int] = dict(now)
+    sized = {r.source: width(r.axis) for r in graph.requirements if isinstance(r.source, Attribute)}
+    values: dict[Attribute, int] = {**now, **sized}
 
     def fitting(attribute: Attribute, value: int) -> int:
         trial = {**values, attribute: value}
         return sum(evaluate(r.source, width, trial) == width(r.axis) for r in used[attribute])
 
-    for _ in range(len(now) + 1):
-        for attribute, requirements in used.items():
-            candidates = [values[attribute], *(width(r.axis) for r in requirements)]
+    derived = {attribute: requirements for attribute, requirements in used.items() if attribute not in sized}
+    for _ in range(len(derived)):
+        for attribute, requirements in derived.items():
+            asked = [solve_for(attribute, r.source, width(r.axis), width, values) for r in requirements]
+            candidates = [values[attribute], *(value for value in asked if value is not None)]
             values[attribute] = max(candidates, key=partial(fitting, attribute))
     for requirement in graph.requirements:
         if evaluate(requirement.source, width, values) != width(requirement.axis):

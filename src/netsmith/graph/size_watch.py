@@ -93,7 +93,7 @@ ARITHMETIC = frozenset(
         "__rpow__", "__add__", "__radd__", "__sub__", "__rsub__", "mul_", "div_", "add_", "sub_",
     )
 ) | {torch.mul, torch.div, torch.add, torch.sub, torch.pow}  # fmt: skip
-RESHAPING = (Tensor.view, Tensor.reshape, torch.reshape, Tensor.expand)
+RESHAPING = (Tensor.view, Tensor.reshape, torch.reshape, Tensor.expand, Tensor.repeat)
 MAKING = {
     torch.zeros: 0,
     torch.ones: 0,

@@ -111,10 +111,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         itself (``-1``, a flatten) follows; so does one a ``torch.nn`` module keeps, which is mended.
         """
         value = self.given.get(slot)
-        if not axis.owners or value is None or value == -1:
-            return axis
-        if isinstance(value, TracedInt):
+        if isinstance(
+            value, TracedInt
+        ):  # also where the axis is fixed, for then so is what it was computed from
             self.requirements.append(Requirement(value.source, axis, self._module_stack[-1]))
+            return axis
+        if not axis.owners or value is None or value == -1:
             return axis
         if self._in_torch_module[-1]:  # its attributes are mended, or it is frozen as a whole
             return axis

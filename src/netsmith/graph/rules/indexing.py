@@ -57,14 +57,27 @@ def index(tracer: Tracer, call: Call) -> Axes:
     axes = tracer.axes(call.args[0])
     indices = list(call.args[1]) + [None] * (len(axes) - len(call.args[1]))
     given = [position for position, item in enumerate(indices) if item is not None]
+    if len(given) == 1 and _is_mask(indices[given[0]]):
+        return _chosen(tracer, call, axes, given[0], indices[given[0]])
     contiguous = given == list(range(given[0], given[-1] + 1))
-    if not contiguous or any(indices[p].dtype in (torch.bool, torch.uint8) for p in given):
+    if not contiguous or any(_is_mask(indices[position]) for position in given):
         return unknown(tracer, call)  # type: ignore[no-any-return]
     for position in given:
         tracer.freeze(axes[position], BY_INDEX)
     new = call.output.dim() - (len(axes) - len(given))
     shape = call.output.shape[given[0] : given[0] + new]
     return (*axes[: given[0]], *(fixed(size, BY_INDEX) for size in shape), *axes[given[-1] + 1 :])
+
+
+def _is_mask(index: Tensor) -> bool:
+    return index.dtype in (torch.bool, torch.uint8)
+
+
+def _chosen(tracer: Tracer, call: Call, axes: Axes, first: int, mask: Tensor) -> Axes:
+    """Return the entries a mask chooses, laid end to end: what it covers stays, the rest passes."""
+    for dim in (*axes[first : first + mask.dim()], *tracer.axes(mask)):
+        tracer.freeze(dim, BY_INDEX)
+    return (*axes[:first], fixed(call.output.shape[first], BY_INDEX), *axes[first + mask.dim() :])
 
 
 def gather(tracer: Tracer, call: Call) -> Axes:
@@ -97,16 +110,25 @@ def scatter(tracer: Tracer, call: Call) -> Axes:
 
 
 def index_put(tracer: Tracer, call: Call) -> Any:
-    """Advanced assignment: the indexed dimensions stay, the trailing ones keep the indices of the values."""
+    """Advanced assignment: the indexed dimensions stay, the trailing ones keep the indices of the values.
+
+    One value for all that a mask chooses is an elementwise choice: nothing stays for it.
+    """
     axes, indices, values = tracer.axes(call.args[0]), list(call.args[1]), tracer.axes(call.args[2])
     given = [position for position, item in enumerate(indices) if item is not None]
-    rest = len(axes) - len(indices)
+    if len(given) == 1 and _is_mask(indices[given[0]]) and call.args[2].numel() == 1:
+        first, mask = given[0], tracer.axes(indices[given[0]])
+        last = first + len(mask)
+        covered = [tracer.equate(axis, other) for axis, other in zip(axes[first:last], mask, strict=True)]
+        return (*axes[:first], *covered, *axes[last:])
+    reach = sum(item.dim() if item is not None and _is_mask(item) else 1 for item in indices)
+    rest = len(axes) - reach
     if given != list(range(len(indices))) or (rest and len(values) < rest):
         return unknown(tracer, call)
-    for position in given:
-        tracer.freeze(axes[position], BY_INDEX)
+    for axis in axes[:reach]:
+        tracer.freeze(axis, BY_INDEX)
     tail = [_agreed(tracer, axes[-k], values[-k]) for k in range(rest, 0, -1)]
-    return (*axes[: len(indices)], *tail)
+    return (*axes[:reach], *tail)
 
 
 def _agreed(tracer: Tracer, axis: Dim, value: Dim) -> Dim:

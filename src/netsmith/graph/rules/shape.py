@@ -109,12 +109,15 @@ def expand(tracer: Tracer, call: Call) -> Axes:
 
 
 def repeat(tracer: Tracer, call: Call) -> Axes:
-    """Every dimension is tiled."""
+    """Every dimension is tiled; one of a single index becomes as long as the code says."""
     axes = tracer.axes(call.args[0])
     repeats = list(call.args[1])
     axes = (*(fixed(1, FROM_CONSTANT) for _ in range(len(repeats) - len(axes))), *axes)
     return tuple(
-        product([fixed(times, "a tiled dimension"), dim]) for times, dim in zip(repeats, axes, strict=True)
+        tracer.made_here(times, position)
+        if dim.size == 1 and times > 1
+        else product([fixed(times, "a tiled dimension"), dim])
+        for position, (times, dim) in enumerate(zip(repeats, axes, strict=True))
     )
 
 
