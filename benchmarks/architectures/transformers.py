@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 Inputs = dict[str, Any]
 Architecture = tuple[str, Callable[[], nn.Module], Callable[[], Inputs]]
@@ -479,9 +479,9 @@ BOTH: list[Row] = [
       "vision_config": {**PATCHES, "model_type": "clip_vision_model"}, "image_token_index": 60,
       "vision_feature_layer": -1}),
     ("DecisionTransformerModel",
-     lambda: {"states": torch.randn(2, 4, 5), "actions": torch.randn(2, 4, 3), "rewards": torch.randn(2, 4, 1),
-              "returns_to_go": torch.randn(2, 4, 1), "timesteps": torch.arange(4)[None].repeat(2, 1),
-              "attention_mask": torch.ones(2, 4)},
+     lambda: {"states": torch.randn(2, 4, 5), "actions": torch.randn(2, 4, 3),
+              "rewards": torch.randn(2, 4, 1), "returns_to_go": torch.randn(2, 4, 1),
+              "timesteps": torch.arange(4)[None].repeat(2, 1), "attention_mask": torch.ones(2, 4)},
      {"state_dim": 5, "act_dim": 3, "hidden_size": 32, "n_layer": 2, "n_head": 4, "max_ep_len": 16}),
 ]  # fmt: skip
 
