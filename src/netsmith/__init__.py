@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from netsmith.cost.profile import profile
     from netsmith.cutting.shrink import shrink
     from netsmith.edits.optimizer import rebind
-    from netsmith.edits.records import records, replay
+    from netsmith.edits.records import records
+    from netsmith.edits.replay import replay
     from netsmith.files import export, load, load_program, save, time_onnx
     from netsmith.graph.tracing import trace
     from netsmith.workflow.compare import compare
@@ -45,7 +46,7 @@ _VERBS = {
     "profile": "netsmith.cost.profile",
     "rebind": "netsmith.edits.optimizer",
     "records": "netsmith.edits.records",
-    "replay": "netsmith.edits.records",
+    "replay": "netsmith.edits.replay",
     "save": "netsmith.files",
     "shrink": "netsmith.cutting.shrink",
     "time_onnx": "netsmith.files",

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from netsmith.edits.records import Record, cut, records, tensors_of
+from netsmith.edits.records import Record, records
+from netsmith.edits.slicing import cut, tensors_of
 from netsmith.errors import EditError
 
 

@@ -22,7 +22,8 @@ def structure(result: Mapping[str, Any]) -> Markup:
     wide = [layer for layer in layers if layer.get("width_before") is not None]
     changed = sum(layer.get("width_before") != layer.get("width_after") for layer in wide)
     lead = f"{changed} of {len(wide)} layers changed their width." if wide else None
-    children = [where_macs_went(layers), layer_table(layers), removed(result), frozen(result)]
+    children = [where_macs_went(layers), layer_table(layers), removed(result), other_edits(result)]
+    children.append(frozen(result))
     return section("Structure, layer by layer", *children, lead=lead)
 
 
@@ -105,7 +106,7 @@ def removed(result: Mapping[str, Any]) -> Markup:
     """Return what the edit records removed from each group, folded away."""
     cut: dict[str, int] = defaultdict(int)
     records = [record for record in result.get("records") or () if isinstance(record, Mapping)]
-    for record in records:
+    for record in (record for record in records if record.get("kind") == "remove"):
         for group, channels in (record.get("groups") or {}).items():
             cut[str(group)] += len(channels) if isinstance(channels, Sequence) else 0
     cut = {group: number_cut for group, number_cut in cut.items() if number_cut}
@@ -118,6 +119,21 @@ def removed(result: Mapping[str, Any]) -> Markup:
     title = f"{sum(cut.values()):,} channels removed from {len(cut)} groups of coupled channels"
     return tag(
         "details", tag("summary", title), table(["Group", "Channels removed"], rows[:MOST_LAYERS], "numbers")
+    )
+
+
+def other_edits(result: Mapping[str, Any]) -> Markup:
+    """Return what the edit records did beyond removing channels, one line each, folded away."""
+    from netsmith.edits import describe
+    from netsmith.edits.kinds import KINDS
+
+    records = [record for record in result.get("records") or () if isinstance(record, Mapping)]
+    lines = [describe(dict(record)) for record in records if record.get("kind") in KINDS.keys() - {"remove"}]
+    if not lines:
+        return Markup("")
+    title = f"{len(lines)} edit{'s' if len(lines) != 1 else ''} beyond removing channels"
+    return tag(
+        "details", tag("summary", title), table(["Edit"], [[line] for line in lines[:MOST_LAYERS]], "")
     )
 
 
