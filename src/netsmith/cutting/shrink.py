@@ -18,6 +18,7 @@ from netsmith.cutting.verify import check_against, masked_output
 from netsmith.edits import remove
 from netsmith.errors import BudgetError, EditError
 from netsmith.graph import StructureGraph
+from netsmith.graph.own_rules import OwnRule, Target
 from netsmith.graph.tracing import trace
 from netsmith.scores.magnitude import magnitude
 
@@ -37,6 +38,7 @@ def shrink(
     scope: Scope = "global",
     latency: CostTable | None = None,
     energy: CostTable | None = None,
+    rules: Mapping[Target, OwnRule] | None = None,
     verify: bool = True,
     inplace: bool = False,
 ) -> nn.Module:
@@ -61,6 +63,7 @@ def shrink(
             every group.
         latency: table for a latency budget; default measured on this machine.
         energy: table for an energy budget; default the table that comes with netsmith.
+        rules: rules of your own for this call alone (:func:`netsmith.graph.rule` registers one for all).
         verify: run the result once against the masked original before handing it back.
         inplace: shrink ``model`` itself.
 
@@ -85,7 +88,7 @@ def shrink(
     if scope not in ("global", "local"):
         raise EditError(f"scope={scope!r} is not known; give 'global' or 'local'")
     check_finite(model)
-    graph = trace(model, inputs)
+    graph = trace(model, inputs, rules=rules)
     scores = score_groups(model, loss, graph, score)
     free = _unprotected(graph, protect)
     if not free:
@@ -115,7 +118,7 @@ def shrink(
     reference = masked_output(model, inputs, graph, keep) if verify else None
     smaller, _ = remove(model, graph, keep, inplace=False)
     if verify:
-        check_against(smaller, inputs, reference)
+        check_against(smaller, inputs, reference, graph)
     return remove(model, graph, keep, inplace=True)[0] if inplace else smaller
 
 

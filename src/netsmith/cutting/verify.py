@@ -17,6 +17,11 @@ from netsmith.graph.running import call_arguments
 from netsmith.graph.tracing import graph_of, run
 from netsmith.modes import evaluating
 
+FIXED_SIZE = (
+    "A size is probably fixed in the code there: compute it from the tensor, or protect the layers before it"
+)
+MISREAD = "Please report this model: its structure was read wrongly"
+
 
 def masked_output(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Keep) -> Any:
     """Return the masked original's output; traces again with values if the operators differ without."""
@@ -26,14 +31,18 @@ def masked_output(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep:
         try:
             return run_masked(model, inputs, graph, keep)
         except OtherOperatorsError:
-            real = graph_of(run(model, inputs, real=True))
+            real = graph_of(run(model, inputs, real=True, own=graph.own))
             if [group.name for group in real.groups] != [group.name for group in graph.groups]:
                 raise
             return run_masked(model, inputs, real, keep)
 
 
-def check_against(smaller: nn.Module, inputs: Inputs, reference: Any) -> None:
+def check_against(
+    smaller: nn.Module, inputs: Inputs, reference: Any, graph: StructureGraph | None = None
+) -> None:
     """Check one forward pass of a smaller model against the masked original.
+
+    ``graph`` tells which rules of the user's own took part.
 
     Raises:
         EditError: it does not run, or its output differs beyond floating-point tolerance.
@@ -48,8 +57,7 @@ def check_against(smaller: nn.Module, inputs: Inputs, reference: Any) -> None:
         place = _last_line_outside_torch(error)
         raise EditError(
             f"the smaller model does not run ({type(error).__name__} at {place}: {_first_line(error)}); the "
-            "original is untouched. A size is probably fixed in the code there: compute it from the tensor, "
-            "or protect the layers before it"
+            f"original is untouched. {_suspects(graph) or FIXED_SIZE}"
         ) from error
     expected = [leaf for leaf in tree_flatten(reference)[0] if isinstance(leaf, Tensor)]
     got = [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)]
@@ -58,9 +66,14 @@ def check_against(smaller: nn.Module, inputs: Inputs, reference: Any) -> None:
         if not difference <= _tolerance(want.dtype):
             raise EditError(
                 f"the smaller model's output differs from the masked original's by {difference:.2g} "
-                "(relative); the original is untouched. Please report this model: its structure was read "
-                "wrongly"
+                f"(relative); the original is untouched. {_suspects(graph) or MISREAD}"
             )
+
+
+def _suspects(graph: StructureGraph | None) -> str:
+    """Return the rules of the user's own that may be wrong, in words."""
+    own = dict.fromkeys(operation.own for operation in graph.operations if operation.own) if graph else {}
+    return f"Check your rule for {' and for '.join(own)}: it took part, and may be wrong" if own else ""
 
 
 def relative_difference(got: Tensor, want: Tensor) -> float:

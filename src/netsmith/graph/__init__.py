@@ -2,7 +2,9 @@
 
 from netsmith.graph.grouping import Group, Slice
 from netsmith.graph.operation import Operation
+from netsmith.graph.own_rules import rule
+from netsmith.graph.rule_call import RuleCall
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracing import trace
 
-__all__ = ["Group", "Operation", "Slice", "StructureGraph", "trace"]
+__all__ = ["Group", "Operation", "RuleCall", "Slice", "StructureGraph", "rule", "trace"]

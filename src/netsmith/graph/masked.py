@@ -17,7 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from netsmith.contracts import Inputs, Keep
 from netsmith.errors import TraceError
+from netsmith.graph.masked_own import lent, on_survivors, swapped
 from netsmith.graph.operation import Operation, Read
+from netsmith.graph.own_calls import opaque_modules, opaque_name, opaque_tensors
 from netsmith.graph.running import call_arguments, plain_kernels
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import operator_name, tensor_arguments
@@ -41,7 +43,9 @@ def run_masked(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Ke
         OtherOperatorsError: the model ran other operators than the traced ones.
     """
     args, kwargs = call_arguments(inputs)
-    with torch.no_grad(), plain_kernels(model.modules()), _Masking(graph, graph.survivors(keep)):
+    masking = _Masking(graph, graph.survivors(keep))
+    opaque = opaque_modules(model.modules(), graph.own, masking.run_opaque)
+    with torch.no_grad(), plain_kernels(model.modules()), opaque, masking:
         return model(*args, **kwargs)
 
 
@@ -52,6 +56,7 @@ class _Masking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive = alive
         self._operations = [operation for operation in graph.operations if operation.name not in LAYOUT]
         self._next = 0
+        self._watching = True
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -61,12 +66,13 @@ class _Masking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if not self._watching:
+            return function(*args, **kwargs)
         name = operator_name(function.overloadpacket)
         if name in LAYOUT:
             return function(*args, **kwargs)
         operation = self._expect(name)
-        masks = [(read, self._mask(read)) for read in operation.reads]
-        masks = [(read, mask) for read, mask in masks if not bool(mask.all())]
+        masks = self._masks(operation)
         if not masks:
             return function(*args, **kwargs)
         if name == "native_layer_norm":
@@ -74,12 +80,43 @@ class _Masking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name == "native_group_norm":
             return _group_norm(function, args, masks[0][1], self._groups(operation))
         tensors = tensor_arguments(args, kwargs)
-        replaced: dict[int, Tensor] = {}
-        for read, mask in masks:
-            tensor = replaced.get(read.argument, tensors[read.argument])
-            replaced[read.argument] = _hide(tensor, read, mask)
-        new = {id(tensors[position]): tensor for position, tensor in replaced.items()}
+        if operation.own and any(read.statistic for read, _ in masks):
+            return self._operator_on_survivors(operation, function, args, kwargs)
+        new = _hidden(tensors, masks)
         return function(*(_swap(arg, new) for arg in args), **{k: _swap(v, new) for k, v in kwargs.items()})
+
+    def _operator_on_survivors(
+        self, operation: Operation, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        def call(new: dict[int, Tensor], sizes: dict[str, int]) -> Any:
+            names = [argument.name for argument in function._schema.arguments]
+            given = {**dict(zip(names, args, strict=False)), **kwargs}
+            return function(**{**swapped(given, new), **{k: v for k, v in sizes.items() if k in given}})
+
+        tensors = tensor_arguments(args, kwargs)
+        return on_survivors(self._graph, self._alive, operation, tensors, call)
+
+    def run_opaque(
+        self, module: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a module that has a rule of its own, with what the rule says it reads masked."""
+        if not self._watching:
+            return forward(*args, **kwargs)
+        operation = self._expect(opaque_name(module))
+        tensors = opaque_tensors(module, args, kwargs)
+
+        def call(new: dict[int, Tensor], sizes: dict[str, int]) -> Any:
+            with lent(module, new, sizes):
+                return forward(*swapped(args, new), **swapped(kwargs, new))
+
+        self._watching = False
+        try:
+            masks = self._masks(operation)
+            if any(read.statistic for read, _ in masks):
+                return on_survivors(self._graph, self._alive, operation, tensors, call)
+            return call(_hidden(tensors, masks), {})
+        finally:
+            self._watching = True
 
     def _expect(self, name: str) -> Operation:
         if self._next >= len(self._operations) or self._operations[self._next].name != name:
@@ -89,11 +126,21 @@ class _Masking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._next += 1
         return self._operations[self._next - 1]
 
-    def _mask(self, read: Read) -> Tensor:
-        return torch.from_numpy(self._graph.kept(read.axis, self._alive))
+    def _masks(self, operation: Operation) -> list[tuple[Read, Tensor]]:
+        masks = [(r, torch.from_numpy(self._graph.kept(r.axis, self._alive))) for r in operation.reads]
+        return [(read, mask) for read, mask in masks if not bool(mask.all())]
 
     def _groups(self, operation: Operation) -> int:
         return self._graph.width(operation.constants["groups"], self._alive)
+
+
+def _hidden(tensors: list[Tensor], masks: list[tuple[Read, Tensor]]) -> dict[int, Tensor]:
+    """Return what takes the place of the tensors (by ``id``) that are read."""
+    new: dict[int, Tensor] = {}
+    for read, mask in masks:
+        tensor = tensors[read.argument]
+        new[id(tensor)] = _hide(new.get(id(tensor), tensor), read, mask)
+    return new
 
 
 def _hide(tensor: Tensor, read: Read, mask: Tensor) -> Tensor:

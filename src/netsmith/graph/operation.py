@@ -44,3 +44,5 @@ class Operation:
     widths: dict[str, Dim] = field(default_factory=dict)
     constants: dict[str, Dim] = field(default_factory=dict)
     reads: list[Read] = field(default_factory=list)
+    own: str = ""
+    """What a rule of the user's own was applied to, if one was."""

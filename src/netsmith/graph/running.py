@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from netsmith.contracts import Inputs
-from netsmith.errors import TraceError
+from netsmith.errors import NetsmithError, TraceError
 from netsmith.graph.axes import fixed
+from netsmith.graph.own_calls import opaque_modules, trace_opaque
 from netsmith.graph.size_watch import SizeWatch, traced_attributes
 from netsmith.graph.tracer import FROM_INPUT, FROM_OUTPUT, Tracer
 from netsmith.layers.multihead_attention import MultiheadAttention
@@ -69,6 +71,8 @@ def observing(tracer: Tracer, training: bool = False) -> Iterator[None]:
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.no_grad())
         stack.enter_context(plain_kernels(anatomy.modules.values()))
+        run = partial(trace_opaque, tracer)
+        stack.enter_context(opaque_modules(anatomy.modules.values(), tracer.own, run))
         stack.enter_context(tracer)
         stack.enter_context(traced_attributes(tracer, anatomy.modules.values()))
         stack.enter_context(SizeWatch(tracer))
@@ -107,6 +111,8 @@ def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs, training: boo
     try:
         with observing(tracer, training):
             output = model(*args, **kwargs)
+    except NetsmithError:
+        raise
     except Exception as error:
         raise TraceError(
             f"{type(model).__name__} does not run on these inputs ({describe(inputs)}): "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 
 from netsmith.graph.axes import Dim
@@ -30,6 +31,8 @@ class SizeWatch(TorchFunctionMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if not self._tracer.watching:
+            return function(*args, **kwargs)
         if function == Tensor.shape.__get__ or function is Tensor.size:  # type: ignore[attr-defined]
             return self._sizes(args[0], function(*args, **kwargs), args[1:], kwargs)
         if function in ARITHMETIC:
@@ -77,7 +80,16 @@ def _given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
         return {"groups": args[position] if len(args) > position else kwargs.get("groups", 1)}
     if function is F.group_norm:
         return {"groups": args[1] if len(args) > 1 else kwargs["num_groups"]}
+    if isinstance(function, (OpOverload, OpOverloadPacket)):
+        return _named(function, args, kwargs)
     return None
+
+
+def _named(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Any, Any]:
+    """Return the arguments of an operator called by its name, under the names in its schema."""
+    one = function if isinstance(function, OpOverload) else getattr(function, function.overloads()[0])
+    names = [argument.name for argument in one._schema.arguments]
+    return {("argument", name): v for name, v in [*zip(names, args, strict=False), *kwargs.items()]}
 
 
 def _positions(shape: tuple[Any, ...]) -> dict[Any, Any]:

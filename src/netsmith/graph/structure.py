@@ -15,6 +15,7 @@ from netsmith.errors import EditError, UnknownNameError
 from netsmith.graph.axes import NOBODY, Dim, Elements, Leaf
 from netsmith.graph.grouping import Group, Role, by_signature, make_groups
 from netsmith.graph.operation import Operation
+from netsmith.graph.own_rules import OwnRules
 from netsmith.graph.sizes import Requirement
 from netsmith.graph.solve import Solution, stack
 
@@ -38,7 +39,9 @@ class StructureGraph:
         itemsize: Mapping[str, int],
         parameters: set[str],
         requirements: list[Requirement],
+        own: OwnRules,
     ) -> None:
+        self.own = own
         self.requirements = requirements
         self.operations = operations
         self.parameters = frozenset(parameters)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.operation import Operation, Read
+from netsmith.graph.own_rules import OwnRules
 from netsmith.graph.size_watch import is_torch_module
 from netsmith.graph.sizes import WRITTEN, Attribute, Requirement, Source, TracedInt
 from netsmith.graph.stand_ins import stand_in
@@ -48,10 +50,16 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows the axes of every tensor through every operator; rules do their part on this object."""
 
     def __init__(
-        self, rules: Mapping[str, Callable[[Tracer, Call], Any]], fallback: Any, anatomy: Anatomy
+        self,
+        rules: Mapping[str, Callable[[Tracer, Call], Any]],
+        fallback: Any,
+        anatomy: Anatomy,
+        own: OwnRules,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.anatomy = anatomy
+        self.own = own
+        self.watching = True
         self.module_names = {id(module): name for name, module in anatomy.modules.items()}
         self.constraints = Constraints()
         self.operations: list[Operation] = []
@@ -183,23 +191,43 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if not self.watching:
+            return function(*args, **kwargs)
         packet = function.overloadpacket
         operation = Operation(len(self.operations), operator_name(packet), self._module_stack[-1])
         output = stand_in(operation.name, args, kwargs)
         if output is None:
             output = function(*args, **kwargs)
         arguments = tensor_arguments(args, kwargs)
-        leaf_names = [self._leaf_names[id(a)] for a in arguments if id(a) in self._leaf_names]
-        if leaf_names:
-            self.used.update(leaf_names)
-        operation.inputs = tuple(self.axes(argument) for argument in arguments)
-        operation.parameters = self._parameters_of(operation.inputs)
+        self.note(operation, arguments)
         call = Call(function, args, kwargs, output, operation, arguments)
         rule = self._rules.get(operation.name, self._fallback)
         result = rule(self, call)
         operation.outputs = self._assign_outputs(output, result)
         self.operations.append(operation)
         return output
+
+    def note(self, operation: Operation, arguments: list[Tensor]) -> None:
+        """Note what an operation is called with."""
+        leaf_names = [self._leaf_names[id(a)] for a in arguments if id(a) in self._leaf_names]
+        if leaf_names:
+            self.used.update(leaf_names)
+        operation.inputs = tuple(self.axes(argument) for argument in arguments)
+        operation.parameters = self._parameters_of(operation.inputs)
+
+    @property
+    def current_module(self) -> str:
+        """The path of the innermost module that runs."""
+        return self._module_stack[-1]
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """Look away for a while."""
+        self.watching = False
+        try:
+            yield
+        finally:
+            self.watching = True
 
     def _parameters_of(self, inputs: tuple[Axes, ...]) -> tuple[str, ...]:
         names: dict[str, None] = {}

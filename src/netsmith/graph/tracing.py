@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
@@ -10,6 +12,8 @@ from netsmith.errors import NetsmithError, TraceError
 from netsmith.graph.anatomy import Anatomy, collection_paused
 from netsmith.graph.axes import Leaf
 from netsmith.graph.grouping import Role
+from netsmith.graph.own_calls import RuleError, own_operators
+from netsmith.graph.own_rules import OwnRule, OwnRules, Target, own_rules
 from netsmith.graph.rules import RULES, fallback
 from netsmith.graph.running import run_for_real, run_on_meta
 from netsmith.graph.sizes import equal_sizes, used_as_values
@@ -19,7 +23,9 @@ from netsmith.graph.tracer import Tracer
 
 
 @collection_paused()
-def trace(model: nn.Module, inputs: Inputs) -> StructureGraph:
+def trace(
+    model: nn.Module, inputs: Inputs, *, rules: Mapping[Target, OwnRule] | None = None
+) -> StructureGraph:
     """Run a model once and return its structure graph.
 
     The run sees every operator that executes, so functional code, raw and tied parameters and
@@ -30,6 +36,7 @@ def trace(model: nn.Module, inputs: Inputs) -> StructureGraph:
     Args:
         model: any module that runs.
         inputs: one tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        rules: rules of your own for this call alone (:func:`netsmith.graph.rule` registers one for all).
 
     Raises:
         TraceError: the model does not run on these inputs, or has lazily initialised parameters.
@@ -40,10 +47,17 @@ def trace(model: nn.Module, inputs: Inputs) -> StructureGraph:
         >>> ns.trace(net, torch.zeros(1, 3, 8, 8)).groups
         [Group('0.weight:0', size=8, owns 0.weight:0, 0.bias:0, 2.weight:1)]
     """
-    return graph_of(run(model, inputs))
+    return graph_of(run(model, inputs, own=own_rules(rules)))
 
 
-def run(model: nn.Module, inputs: Inputs, *, real: bool = False, training: bool = False) -> Tracer:
+def run(
+    model: nn.Module,
+    inputs: Inputs,
+    *,
+    real: bool = False,
+    training: bool = False,
+    own: OwnRules | None = None,
+) -> Tracer:
     """Run a model under a fresh tracer, on ``meta`` unless that fails or ``real`` is set.
 
     ``training`` traces what runs in training mode instead of evaluation.
@@ -54,17 +68,16 @@ def run(model: nn.Module, inputs: Inputs, *, real: bool = False, training: bool 
     for name, tensor in anatomy.tensors.items():
         if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
             raise TraceError(f"{name} is not initialised yet; run the model once before tracing it")
-    tracer = Tracer(RULES, fallback, anatomy)
+    own = own_rules() if own is None else own
+    tracer = Tracer({**RULES, **own_operators(own)}, fallback, anatomy, own)
     try:
-        if real:
-            run_for_real(tracer, model, inputs, training)
-        else:
-            run_on_meta(tracer, model, inputs, training)
-    except NetsmithError:
-        raise
-    except Exception:
-        # Whatever cannot run without values runs with them; if that fails too, its error is the user's.
-        return run(model, inputs, real=True, training=training)
+        (run_for_real if real else run_on_meta)(tracer, model, inputs, training)
+    except Exception as error:
+        # What cannot run without values (a rule of the user's may look at them, too) runs with them; if that
+        # fails as well, its error is the user's.
+        if real or (isinstance(error, NetsmithError) and not isinstance(error, RuleError)):
+            raise
+        return run(model, inputs, real=True, training=training, own=own)
     if any(name not in tracer.used for name in anatomy.parameters):
         _follow_training_branches(tracer, model, inputs)
     return tracer
@@ -84,6 +97,7 @@ def graph_of(tracer: Tracer) -> StructureGraph:
         {name: tensor.element_size() for name, tensor in anatomy.tensors.items()},
         set(anatomy.parameters),
         tracer.requirements,
+        tracer.own,
     )
 
 

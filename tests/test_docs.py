@@ -1,0 +1,19 @@
+"""What the pages of ``docs`` show runs as it stands, block after block."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+PRINTED = {
+    "own-operators.md": r"\(24, 32\) became \(\d+, \d+\)\n\d+ MACs became \d+\n\d+ channels, \(\d+,\) centres\n"
+}
+
+
+@pytest.mark.parametrize("page", PRINTED)
+def test_page_runs(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    exec(compile("\n".join(blocks), page, "exec"), {"__name__": page})
+    assert re.fullmatch(PRINTED[page], capsys.readouterr().out)
