@@ -7,7 +7,10 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 PRINTED = {
-    "own-operators.md": r"\(24, 32\) became \(\d+, \d+\)\n\d+ MACs became \d+\n\d+ channels, \(\d+,\) centres\n"
+    "own-operators.md": r"""\(24, 32\) became \(\d+, \d+\)
+\d+ MACs became \d+
+\d+ channels, \(\d+,\) centres
+"""
 }
 
 
