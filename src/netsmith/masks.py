@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from netsmith.errors import NetsmithError, UnknownNameError
 from netsmith.penalties.selection import Select, weights
+from netsmith.wrappers import unwrapped
 
 RULES = ("std", "abs")
 
@@ -44,7 +45,7 @@ def threshold_masks(
     if not math.isfinite(value) or value < 0:
         raise NetsmithError(f"value is {value!r}; expected a finite number >= 0 ({rule} rule)")
     masks = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in unwrapped(model).named_parameters():
         if select(name, parameter):
             tensor = parameter.detach()
             bar = value * float(tensor.float().std(correction=0)) if rule == "std" else value
@@ -71,7 +72,7 @@ class hold:  # noqa: N801 - used as a verb: ``with hold(model, masks) as keep:``
     """
 
     def __init__(self, model: nn.Module, masks: Mapping[str, Tensor]) -> None:
-        parameters = dict(model.named_parameters())
+        parameters = dict(unwrapped(model).named_parameters())
         self._held: list[tuple[nn.Parameter, Tensor]] = []
         for name, mask in masks.items():
             if name not in parameters:

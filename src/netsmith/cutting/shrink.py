@@ -21,6 +21,7 @@ from netsmith.graph import StructureGraph
 from netsmith.graph.own_rules import OwnRule, Target
 from netsmith.graph.tracing import trace
 from netsmith.scores.magnitude import magnitude
+from netsmith.wrappers import unwrapped
 
 RoundTo = int | Literal["auto"] | Mapping[str, int]
 
@@ -48,7 +49,8 @@ def shrink(
     at most one channel step. At least one channel (or ``round_to`` of them) of every group stays.
 
     Args:
-        model: any module that runs on ``inputs``; untouched unless ``inplace``.
+        model: any module that runs on ``inputs``; untouched unless ``inplace``. What ``torch.compile``,
+            ``DataParallel`` or ``DistributedDataParallel`` wraps is looked through, and handed back plain.
         inputs: one tensor, a tuple of positional arguments, or a dict of keyword arguments.
         budget: what the smaller model may cost, counted for ``inputs``.
         ratio: instead of a budget, the share of channels to remove, in [0, 1).
@@ -87,6 +89,7 @@ def shrink(
         raise BudgetError(f"ratio={ratio} must be a share of channels to remove, at least 0 and below 1")
     if scope not in ("global", "local"):
         raise EditError(f"scope={scope!r} is not known; give 'global' or 'local'")
+    model = unwrapped(model)
     check_finite(model)
     graph = trace(model, inputs, rules=rules)
     scores = score_groups(model, loss, graph, score)

@@ -16,6 +16,7 @@ from netsmith.graph.masked import OtherOperatorsError, run_masked
 from netsmith.graph.running import call_arguments
 from netsmith.graph.tracing import graph_of, run
 from netsmith.modes import evaluating
+from netsmith.wrappers import uncompiled
 
 FIXED_SIZE = (
     "A size is probably fixed in the code there: compute it from the tensor, or protect the layers before it"
@@ -51,7 +52,7 @@ def check_against(
         return
     args, kwargs = call_arguments(inputs)
     try:
-        with evaluating(smaller), torch.no_grad():
+        with evaluating(smaller), torch.no_grad(), uncompiled():
             output = smaller(*args, **kwargs)
     except Exception as error:
         place = _last_line_outside_torch(error)

@@ -10,6 +10,7 @@ from torch import nn
 
 from netsmith.contracts import Projection
 from netsmith.errors import NetsmithError, UnknownNameError
+from netsmith.wrappers import unwrapped
 
 Select = str | Collection[str] | Callable[[str, nn.Parameter], bool] | None
 """Which parameters: names or patterns of parameters or modules, or a filter ``(name, parameter) -> bool``.
@@ -35,7 +36,7 @@ def selected(model: nn.Module, select: Select = None) -> dict[str, nn.Parameter]
         UnknownNameError: a name or pattern that matches nothing.
         NetsmithError: a filter, or the default, that matches nothing.
     """
-    parameters = dict(model.named_parameters())
+    parameters = dict(unwrapped(model).named_parameters())
     if select is None:
         found = {name: p for name, p in parameters.items() if p.dim() >= 2 and p.requires_grad}
     elif callable(select):

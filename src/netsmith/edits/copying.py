@@ -24,7 +24,8 @@ def copy_with(model: nn.Module, modules: Iterable[nn.Module], replaced: Mapping[
     for module in plain:
         copies.append(type(module).__new__(type(module)))
         memo[id(module)] = copies[-1]
-    for module, made in zip(plain, copies, strict=True):
+    # Parts before wholes: what copies itself (a compiled part does) may look into what it holds.
+    for module, made in reversed([*zip(plain, copies, strict=True)]):
         for name, value in vars(module).items():
             if name == "_compiled_call_impl":  # a compiled forward belongs to the module it was compiled for
                 continue

@@ -21,6 +21,8 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from netsmith.wrappers import unwrapped
+
 Record = dict[str, Any]
 
 # Beside the model, not on it: a shrunk model stays an ordinary module with nothing of ours in its __dict__.
@@ -29,7 +31,7 @@ _records: WeakKeyDictionary[nn.Module, list[Record]] = WeakKeyDictionary()
 
 def records(model: nn.Module) -> list[Record]:
     """Return the edits that made a model what it is, oldest first; empty for a model nobody edited."""
-    return copy.deepcopy(_records.get(model, []))
+    return copy.deepcopy(_records.get(unwrapped(model), []))
 
 
 def remember(model: nn.Module, past: list[Record], new: list[Record]) -> None:

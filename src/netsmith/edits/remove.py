@@ -15,6 +15,7 @@ from netsmith.edits.slicing import apply, cut, known, noted, plain
 from netsmith.errors import EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.anatomy import Anatomy, collection_paused
+from netsmith.wrappers import unwrapped
 
 
 @collection_paused()
@@ -37,6 +38,7 @@ def remove(
     Raises:
         EditError: ``keep`` does not fit the graph, or the graph does not fit the model.
     """
+    model = unwrapped(model)
     anatomy = Anatomy.of(model)
     own = anatomy.tensors
     alive = graph.survivors(keep)

@@ -20,6 +20,7 @@ from netsmith.files.messages import first_line
 from netsmith.files.quiet import quiet
 from netsmith.files.runtime import feed, open_session, time_onnx
 from netsmith.modes import evaluating
+from netsmith.wrappers import unwrapped
 
 TOLERANCE = 1e-3
 """Largest relative difference from PyTorch that an export may have."""
@@ -74,6 +75,7 @@ def export(
     Raises:
         FileError: ONNX cannot express the model, the batch cannot vary, the check fails, or the disk refuses.
     """
+    model = unwrapped(model)
     arguments = bind(model, inputs)
     size = batch_size(arguments)
     dynamic = dynamic_batch and bool(size)

@@ -17,6 +17,7 @@ from netsmith.files.architecture import describe
 from netsmith.files.archive import write_archive
 from netsmith.files.program import program_members
 from netsmith.files.values import UnstorableError
+from netsmith.wrappers import unwrapped
 
 ARCHITECTURE, RECORDS, WEIGHTS = "architecture.json", "records.json", "weights.safetensors"
 
@@ -58,6 +59,7 @@ def save(
     """
     from safetensors.torch import save as to_safetensors
 
+    model = unwrapped(model)
     try:
         found = describe(model)
     except UnstorableError as error:

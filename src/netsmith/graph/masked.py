@@ -23,6 +23,7 @@ from netsmith.graph.own_calls import opaque_modules, opaque_name, opaque_tensors
 from netsmith.graph.running import call_arguments, plain_kernels
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import operator_name, tensor_arguments
+from netsmith.wrappers import uncompiled
 
 LAYOUT = frozenset(
     {"view", "_unsafe_view", "_reshape_alias", "clone", "contiguous", "alias", "detach", "empty"}
@@ -45,7 +46,7 @@ def run_masked(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Ke
     args, kwargs = call_arguments(inputs)
     masking = _Masking(graph, graph.survivors(keep))
     opaque = opaque_modules(model.modules(), graph.own, masking.run_opaque)
-    with torch.no_grad(), plain_kernels(model.modules()), opaque, masking:
+    with torch.no_grad(), uncompiled(), plain_kernels(model.modules()), opaque, masking:
         return model(*args, **kwargs)
 
 

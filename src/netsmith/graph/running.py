@@ -18,6 +18,7 @@ from netsmith.graph.own_calls import opaque_modules, trace_opaque
 from netsmith.graph.size_watch import SizeWatch, traced_attributes
 from netsmith.graph.tracer import FROM_INPUT, FROM_OUTPUT, Tracer
 from netsmith.layers.multihead_attention import MultiheadAttention
+from netsmith.wrappers import uncompiled
 
 
 def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -70,6 +71,7 @@ def observing(tracer: Tracer, training: bool = False) -> Iterator[None]:
         stack.callback(register.register_module_forward_hook(tracer.leave_module, always_call=True).remove)
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.no_grad())
+        stack.enter_context(uncompiled())
         stack.enter_context(plain_kernels(anatomy.modules.values()))
         run = partial(trace_opaque, tracer)
         stack.enter_context(opaque_modules(anatomy.modules.values(), tracer.own, run))

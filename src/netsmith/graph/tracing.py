@@ -20,6 +20,7 @@ from netsmith.graph.sizes import equal_sizes, used_as_values
 from netsmith.graph.solve import Solution, solve
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import Tracer
+from netsmith.wrappers import unwrapped
 
 
 @collection_paused()
@@ -34,7 +35,7 @@ def trace(
     values, buffers, modes, hooks and random state.
 
     Args:
-        model: any module that runs.
+        model: any module that runs; ``torch.compile``, ``DataParallel`` and the like are looked through.
         inputs: one tensor, a tuple of positional arguments, or a dict of keyword arguments.
         rules: rules of your own for this call alone (:func:`netsmith.graph.rule` registers one for all).
 
@@ -62,6 +63,7 @@ def run(
 
     ``training`` traces what runs in training mode instead of evaluation.
     """
+    model = unwrapped(model)
     if not isinstance(model, nn.Module):
         raise TraceError(f"expected a torch.nn.Module to trace, got {type(model).__name__}")
     anatomy = Anatomy.of(model)

@@ -13,6 +13,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from netsmith.errors import NetsmithError
 from netsmith.penalties.guarded import root
 from netsmith.penalties.selection import Select, selected, weights, widened
+from netsmith.wrappers import unwrapped
 
 if TYPE_CHECKING:
     from netsmith.graph import StructureGraph
@@ -55,6 +56,7 @@ class ChannelNorms:
 
     def __call__(self, model: nn.Module) -> tuple[Tensor, Tensor, int]:
         """Return ``(norms [C], the number of the group of each channel [C], how many groups)``."""
+        model = unwrapped(model)
         parameters = {name: p for name, p in model.named_parameters() if self.select(name, p)}
         shapes = {name: p.shape for name, p in parameters.items()}
         if self._layout is None or (self.graph is None and shapes != self._shapes):

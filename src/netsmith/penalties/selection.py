@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from netsmith.errors import NetsmithError
+from netsmith.wrappers import unwrapped
 
 Select = Callable[[str, Tensor], bool]
 """A filter over ``model.named_parameters()``: ``(name, parameter) -> bool``."""
@@ -27,6 +28,7 @@ def selected(model: nn.Module, select: Select) -> list[Tensor]:
     Raises:
         NetsmithError: nothing was selected, so the penalty would silently be zero.
     """
+    model = unwrapped(model)
     found = [widened(tensor) for name, tensor in model.named_parameters() if select(name, tensor)]
     if not found:
         have = ", ".join(name for name, _ in model.named_parameters()) or "none"

@@ -14,6 +14,7 @@ from netsmith.errors import DataError, NetsmithError, TrainingError
 from netsmith.report.trials import budget_text
 from netsmith.resolve import is_file, resolve_budget, resolve_method, resolve_model, resolve_task, spelled
 from netsmith.workflow.fingerprint import fingerprint, fingerprint_of_task
+from netsmith.wrappers import unwrapped
 
 if TYPE_CHECKING:
     from netsmith.contracts import Inputs
@@ -89,6 +90,7 @@ def plan(
     recipe, goals = resolve_method(method), resolve_budget(budget)
     _check_numbers(epochs, dense_epochs, seed, device, round_to)
     task = resolve_task(data) if task is None else task
+    model = unwrapped(model)
     network = model if isinstance(model, nn.Module) else resolve_model(model, task, seed=seed)
     epochs = default_epochs(len(task.train)) if epochs is None else epochs
     if dense_epochs is None:
