@@ -23,10 +23,21 @@ from netsmith.graph.own_calls import opaque_modules, opaque_name, opaque_tensors
 from netsmith.graph.running import call_arguments, plain_kernels
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import operator_name, tensor_arguments
+from netsmith.modes import as_found
 from netsmith.wrappers import uncompiled
 
 LAYOUT = frozenset(
-    {"view", "_unsafe_view", "_reshape_alias", "clone", "contiguous", "alias", "detach", "empty"}
+    {
+        "view",
+        "_unsafe_view",
+        "_reshape_alias",
+        "clone",
+        "contiguous",
+        "alias",
+        "detach",
+        "empty",
+        "as_strided_",
+    }
 )
 """Operators that differ with the memory layout a device prefers; none of them reads channels."""
 
@@ -45,8 +56,9 @@ def run_masked(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Ke
     """
     args, kwargs = call_arguments(inputs)
     masking = _Masking(graph, graph.survivors(keep))
-    opaque = opaque_modules(model.modules(), graph.own, masking.run_opaque)
-    with torch.no_grad(), uncompiled(), plain_kernels(model.modules()), opaque, masking:
+    modules = list(model.modules())
+    opaque = opaque_modules(modules, graph.own, masking.run_opaque)
+    with torch.no_grad(), uncompiled(), as_found(modules), plain_kernels(modules), opaque, masking:
         return model(*args, **kwargs)
 
 

@@ -18,6 +18,7 @@ from netsmith.graph.own_calls import opaque_modules, trace_opaque
 from netsmith.graph.size_watch import SizeWatch, traced_attributes
 from netsmith.graph.tracer import FROM_INPUT, FROM_OUTPUT, Tracer
 from netsmith.layers.multihead_attention import MultiheadAttention
+from netsmith.modes import as_found
 from netsmith.wrappers import uncompiled
 
 
@@ -61,10 +62,9 @@ def plain_kernels(modules: Iterable[nn.Module]) -> Iterator[None]:
 def observing(tracer: Tracer, training: bool = False) -> Iterator[None]:
     """Put a model into evaluation (or training) mode under a tracer, and leave no trace of it."""
     anatomy = tracer.anatomy
-    modes = [(module, module.training) for module in anatomy.modules.values()]
     with ExitStack() as stack:
-        stack.callback(set_modes, modes)
-        for module, _ in modes:
+        stack.enter_context(as_found(anatomy.modules.values()))
+        for module in anatomy.modules.values():
             module.training = training
         register = nn.modules.module
         stack.callback(register.register_module_forward_pre_hook(tracer.enter_module).remove)
@@ -81,19 +81,14 @@ def observing(tracer: Tracer, training: bool = False) -> Iterator[None]:
         yield
 
 
-def set_modes(modes: list[tuple[nn.Module, bool]]) -> None:
-    """Put modules into training or evaluation mode one by one."""
-    for module, mode in modes:
-        module.training = mode
-
-
 def run_on_meta(tracer: Tracer, model: nn.Module, inputs: Inputs, training: bool = False) -> None:
     """Trace a model on the ``meta`` device: shapes only, nothing is computed or allocated."""
     anatomy = tracer.anatomy
     stand_ins: dict[int, Tensor] = {}
     for name, tensor in anatomy.tensors.items():
         stand_in = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-        stand_ins[id(tensor)] = stand_in
+        # How PyTorch multiplies depends on which tensor asks for gradients.
+        stand_ins[id(tensor)] = stand_in.requires_grad_(tensor.requires_grad)
         tracer.add_leaf(name, stand_in)
     args, kwargs = tree_map_only(Tensor, lambda t: t.detach().to("meta"), call_arguments(inputs))
     _add_inputs(tracer, (args, kwargs))

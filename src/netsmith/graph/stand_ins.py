@@ -13,12 +13,28 @@ import torch
 from torch import Tensor
 
 
-def _like(tensor: Tensor) -> Tensor:
+def _like(tensor: Tensor) -> Tensor | None:
     # empty_like itself is one of the results that PyTorch works out in Python.
-    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    shape, strides = tensor.shape, tensor.stride()
+    if not tensor.is_contiguous():
+        reach = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+        if reach + 1 != tensor.numel() or 0 in strides:  # with gaps or overlaps, other strides come out
+            return None
+    return torch.empty_strided(shape, strides, dtype=tensor.dtype, device="meta")
 
 
-def _same(args: tuple[Any, ...]) -> Tensor:
+def _image(tensor: Tensor, shape: list[int], dtype: torch.dtype | None = None) -> Tensor:
+    """Return an output that keeps channels last where its input has them there, as kernels on the CPU do."""
+    made = tensor.new_empty(shape, dtype=dtype)
+    if tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=CHANNELS_LAST):
+        return made.to(memory_format=CHANNELS_LAST)
+    return made
+
+
+CHANNELS_LAST = torch.channels_last
+
+
+def _same(args: tuple[Any, ...]) -> Tensor | None:
     return _like(args[0])
 
 
@@ -45,7 +61,7 @@ def _convolution(args: tuple[Any, ...]) -> Any:
         shape.append((size + 2 * padding[i % len(padding)] - reach) // stride[i % len(stride)] + 1)
     if min(shape) <= 0 or tensor.dim() != weight.dim() or tensor.shape[1] != weight.shape[1] * args[8]:
         return None
-    return tensor.new_empty(shape)
+    return _image(tensor, shape)
 
 
 def _batch_norm(args: tuple[Any, ...]) -> Any:
@@ -53,7 +69,8 @@ def _batch_norm(args: tuple[Any, ...]) -> Any:
     expected = weight if weight is not None else mean
     if training or expected is None or expected.numel() != tensor.shape[1]:
         return None
-    return _like(tensor), tensor.new_empty(0), tensor.new_empty(0)
+    like = _like(tensor)
+    return None if like is None else (like, tensor.new_empty(0), tensor.new_empty(0))
 
 
 def _reduction(args: tuple[Any, ...]) -> Any:
@@ -77,7 +94,7 @@ def _max_pool(args: tuple[Any, ...]) -> Any:
         shape.append(places - 1 if ceil and (places - 1) * step >= size + pad else places)
     if min(shape) <= 0:
         return None
-    return tensor.new_empty(shape), tensor.new_empty(shape, dtype=torch.int64)
+    return _image(tensor, shape), _image(tensor, shape, torch.int64)
 
 
 def _at(values: Any, position: int, default: int) -> int:

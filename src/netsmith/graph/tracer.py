@@ -195,6 +195,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return function(*args, **kwargs)
         packet = function.overloadpacket
         operation = Operation(len(self.operations), operator_name(packet), self._module_stack[-1])
+        if operation.name == "as_strided_":  # afterwards nobody could tell
+            operation.geometry["strides"] = args[0].stride()
         output = stand_in(operation.name, args, kwargs)
         if output is None:
             output = function(*args, **kwargs)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from netsmith.graph.axes import Axes, Dim, fixed, product
+from netsmith.graph.rules.indexing import unknown
 from netsmith.graph.tracer import FROM_CONSTANT, Call, Tracer
 
 
@@ -121,6 +124,17 @@ def repeat(tracer: Tracer, call: Call) -> Axes:
     )
 
 
+def restride(tracer: Tracer, call: Call) -> Any:
+    """``as_strided_``: with the sizes as they are, and other strides only for sizes of one, it is nothing."""
+    axes, geometry = call.operation.inputs[0], call.operation.geometry
+    now = zip(axes, geometry["strides"], call.args[1], call.args[2], strict=False)
+    if len(axes) == len(call.args[1]) and all(
+        axis.size == size and (size == 1 or old == new) for axis, old, size, new in now
+    ):
+        return axes
+    return unknown(tracer, call)
+
+
 RULES = {
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias", "view_copy"), view),
     **dict.fromkeys(("permute", "permute_copy"), permute),
@@ -129,4 +143,5 @@ RULES = {
     **dict.fromkeys(("unsqueeze", "unsqueeze_"), unsqueeze),
     "expand": expand,
     "repeat": repeat,
+    "as_strided_": restride,
 }
