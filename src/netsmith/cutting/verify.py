@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
+from netsmith.closeness import relative_difference, tolerance
 from netsmith.contracts import Inputs, Keep
 from netsmith.errors import EditError
 from netsmith.graph import StructureGraph
@@ -64,7 +64,7 @@ def check_against(
     got = [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)]
     for want, have in zip(expected, got, strict=True):
         difference = relative_difference(have, want)
-        if not difference <= _tolerance(want.dtype):
+        if not difference <= tolerance(want.dtype):
             raise EditError(
                 f"the smaller model's output differs from the masked original's by {difference:.2g} "
                 f"(relative); the original is untouched. {_suspects(graph) or MISREAD}"
@@ -75,20 +75,6 @@ def _suspects(graph: StructureGraph | None) -> str:
     """Return the rules of the user's own that may be wrong, in words."""
     own = dict.fromkeys(operation.own for operation in graph.operations if operation.own) if graph else {}
     return f"Check your rule for {' and for '.join(own)}: it took part, and may be wrong" if own else ""
-
-
-def relative_difference(got: Tensor, want: Tensor) -> float:
-    """Return ``max|got - want| / max|want|`` (0 for empty or equal tensors, infinite for other shapes)."""
-    if got.shape != want.shape:
-        return math.inf
-    if got.numel() == 0 or not got.dtype.is_floating_point:
-        return 0.0 if torch.equal(got, want) else math.inf
-    scale = float(want.abs().max().double())
-    return float((got.double() - want.double()).abs().max()) / max(scale, 1e-12)
-
-
-def _tolerance(dtype: torch.dtype) -> float:
-    return {torch.float64: 1e-10, torch.float32: 1e-4}.get(dtype, 5e-2)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,9 +1,12 @@
 """Edits: changes of a model's shape, recorded so that they can be replayed, saved and followed."""
 
+from netsmith.edits.bypass import bypass
+from netsmith.edits.deepen import deepen
+from netsmith.edits.factorise import factorise
 from netsmith.edits.kinds import describe
 from netsmith.edits.optimizer import rebind
 from netsmith.edits.records import records
 from netsmith.edits.remove import remove
 from netsmith.edits.replay import replay
 
-__all__ = ["describe", "rebind", "records", "remove", "replay"]
+__all__ = ["bypass", "deepen", "describe", "factorise", "rebind", "records", "remove", "replay"]

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
-from torch import nn
-
-from netsmith.edits import remove as removal
+from netsmith.edits.bypass import KIND as BYPASS
+from netsmith.edits.deepen import KIND as DEEPEN
+from netsmith.edits.factorise import KIND as FACTORISE
+from netsmith.edits.kind import Kind
 from netsmith.edits.records import Record
+from netsmith.edits.remove import apply_record, describe_record, invert_record
 from netsmith.errors import EditError
 
-
-class Kind(NamedTuple):
-    """The functions of one kind of edit.
-
-    ``apply(model, record)`` makes the edit on the given model itself; ``invert(model, record, before)`` takes
-    it back, ``before`` being a model as it was before the edit with the weights it had then (or None, where
-    nobody has it any more). Both may put other submodules into the model but not replace the model itself,
-    give tensors new values only by making new tensors, and raise :class:`netsmith.errors.EditError` for what
-    does not fit; the caller puts the model back. ``describe(record)`` is one line of text.
-    """
-
-    apply: Callable[[nn.Module, Record], None]
-    invert: Callable[[nn.Module, Record, nn.Module | None], None]
-    describe: Callable[[Record], str]
-
-
 KINDS: dict[str, Kind] = {
-    "remove": Kind(removal.apply_record, removal.invert_record, removal.describe_record),
+    "bypass": BYPASS,
+    "deepen": DEEPEN,
+    "factorise": FACTORISE,
+    "remove": Kind(apply_record, invert_record, describe_record),
 }
 
 

@@ -142,12 +142,13 @@ def _add_inputs(tracer: Tracer, arguments: Any) -> None:
 
 
 def _freeze_outputs(tracer: Tracer, output: Any) -> None:
-    for leaf in _tensors_in(output):
+    for leaf in tensors_in(output):
         for dim in tracer.axes(leaf):
             tracer.freeze(dim, FROM_OUTPUT)
 
 
-def _tensors_in(value: Any) -> list[Tensor]:
+def tensors_in(value: Any) -> list[Tensor]:
+    """Return the tensors of a model's output, also those that are attributes of it."""
     found = [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
     if not found and hasattr(value, "__dict__"):
         found = [leaf for leaf in tree_flatten(dict(vars(value)))[0] if isinstance(leaf, Tensor)]
