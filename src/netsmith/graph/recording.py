@@ -17,7 +17,8 @@ from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.flow import Flow, ModuleCall, Step, Value
 from netsmith.graph.running import call_arguments, describe, plain_kernels, tensors_in
 from netsmith.graph.tracer import operator_name, tensor_arguments
-from netsmith.modes import evaluating
+from netsmith.modes import as_found, evaluating
+from netsmith.wrappers import uncompiled
 
 
 def flow_of(model: nn.Module, inputs: Inputs) -> Flow:
@@ -53,7 +54,9 @@ def _run(model: nn.Module, inputs: Inputs, anatomy: Anatomy, *, on_meta: bool) -
             stack.enter_context(_buffers_kept(anatomy))
         for name, tensor in tensors.items():
             recorder.flow.leaves[recorder.value(tensor).number] = name
+        stack.enter_context(as_found(anatomy.modules.values()))
         stack.enter_context(evaluating(model))
+        stack.enter_context(uncompiled())
         stack.enter_context(recorder.watching())
         stack.enter_context(torch.no_grad())
         stack.enter_context(plain_kernels(anatomy.modules.values()))
