@@ -17,7 +17,7 @@ from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.flow import Flow, ModuleCall, Step, Value
 from netsmith.graph.running import call_arguments, describe, plain_kernels, tensors_in
 from netsmith.graph.tracer import operator_name, tensor_arguments
-from netsmith.modes import as_found, evaluating
+from netsmith.modes import evaluating
 from netsmith.wrappers import uncompiled
 
 
@@ -54,7 +54,6 @@ def _run(model: nn.Module, inputs: Inputs, anatomy: Anatomy, *, on_meta: bool) -
             stack.enter_context(_buffers_kept(anatomy))
         for name, tensor in tensors.items():
             recorder.flow.leaves[recorder.value(tensor).number] = name
-        stack.enter_context(as_found(anatomy.modules.values()))
         stack.enter_context(evaluating(model))
         stack.enter_context(uncompiled())
         stack.enter_context(recorder.watching())
