@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from netsmith.graph.axes import Axes, Dim, fixed
+from netsmith.graph.rules.elementwise import broadcast
 from netsmith.graph.rules.joining import only_tensors
 from netsmith.graph.tracer import MADE_HERE, Call, Tracer
 
@@ -48,12 +49,16 @@ def index_select(tracer: Tracer, call: Call) -> Axes:
     axes = list(tracer.axes(call.args[0]))
     dim = int(call.args[1]) % len(axes)
     tracer.freeze(axes[dim], BY_INDEX)
-    axes[dim] = fixed(call.output.shape[dim], BY_INDEX)
+    wanted = tracer.axes(call.args[2])
+    axes[dim] = wanted[0].without_leaf() if wanted else fixed(1, BY_INDEX)
     return tuple(axes)
 
 
 def index(tracer: Tracer, call: Call) -> Axes:
-    """Advanced indexing: the indexed dimensions stay, the others pass when they are contiguous."""
+    """Advanced indexing: the indexed dimensions stay, the others pass when they are contiguous.
+
+    In the place of the indexed ones come those of the indices: an index that is not asked for is not looked up.
+    """
     axes = tracer.axes(call.args[0])
     indices = list(call.args[1]) + [None] * (len(axes) - len(call.args[1]))
     given = [position for position, item in enumerate(indices) if item is not None]
@@ -66,7 +71,8 @@ def index(tracer: Tracer, call: Call) -> Axes:
         tracer.freeze(axes[position], BY_INDEX)
     new = call.output.dim() - (len(axes) - len(given))
     shape = call.output.shape[given[0] : given[0] + new]
-    return (*axes[: given[0]], *(fixed(size, BY_INDEX) for size in shape), *axes[given[-1] + 1 :])
+    wanted = broadcast(tracer, shape, [tracer.axes(indices[position]) for position in given])
+    return (*axes[: given[0]], *(dim.without_leaf() for dim in wanted), *axes[given[-1] + 1 :])
 
 
 def _is_mask(index: Tensor) -> bool:
@@ -84,10 +90,13 @@ def gather(tracer: Tracer, call: Call) -> Axes:
     """One entry per index along one dimension; along the others the entries keep their place."""
     axes = list(tracer.axes(call.args[0]))
     dim = int(call.args[1]) % max(len(axes), 1)
+    wanted = tracer.axes(call.args[2])
     for position, size in enumerate(call.output.shape):
         if position == dim or size != axes[position].size:
             tracer.freeze(axes[position], BY_INDEX)
-            axes[position] = fixed(size, BY_INDEX)
+            axes[position] = wanted[position].without_leaf()
+        else:
+            axes[position] = tracer.equate(axes[position], wanted[position]).without_leaf()
     return tuple(axes)
 
 
@@ -97,13 +106,18 @@ def scatter(tracer: Tracer, call: Call) -> Axes:
     dim = int(call.args[1]) % max(len(axes), 1)
     source = call.argument(3, "src")
     entries = tracer.axes(source) if isinstance(source, Tensor) and source.dim() == len(axes) else None
+    places = tracer.axes(call.args[2])
     for position in range(len(axes)):
+        if len(places) == len(axes) and (position == dim or places[position].size != axes[position].size):
+            tracer.freeze(places[position], BY_INDEX)
         if position == dim:
             axes[position] = tracer.freeze(axes[position], BY_INDEX)
         elif entries is None or entries[position].size != axes[position].size:
             tracer.freeze(axes[position], BY_INDEX)
         else:
             axes[position] = tracer.equate(axes[position], entries[position])
+            if len(places) == len(axes):
+                tracer.equate(axes[position], places[position])
     if entries is not None:
         tracer.freeze(entries[dim], BY_INDEX)
     return tuple(axes)
