@@ -80,9 +80,32 @@ def _given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
         return {"groups": args[position] if len(args) > position else kwargs.get("groups", 1)}
     if function is F.group_norm:
         return {"groups": args[1] if len(args) > 1 else kwargs["num_groups"]}
+    if function is Tensor.__getitem__:
+        return _cuts(args[0].dim(), args[1])
     if isinstance(function, (OpOverload, OpOverloadPacket)):
         return _named(function, args, kwargs)
     return None
+
+
+def _cuts(rank: int, index: Any) -> dict[Any, Any] | None:
+    """Return where a subscript cuts, by the dimension that it is cutting when its turn comes."""
+    items = index if isinstance(index, tuple) else (index,)
+    if not any(isinstance(item, slice) and _computed(item) for item in items):
+        return None
+    found: dict[Any, Any] = {}
+    dim, written = 0, sum(item is not None and item is not Ellipsis for item in items)
+    for item in items:
+        if item is Ellipsis:
+            dim += rank - written
+            continue
+        if isinstance(item, slice):
+            found |= {("cut", dim, "start"): item.start, ("cut", dim, "end"): item.stop}
+        dim += not isinstance(item, int)
+    return found
+
+
+def _computed(cut: slice) -> bool:
+    return isinstance(cut.start, TracedInt) or isinstance(cut.stop, TracedInt)
 
 
 def _named(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Any, Any]:

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from netsmith.graph.axes import Dim, fixed, product
+from netsmith.graph.axes import Dim
 
 WRITTEN = "its size is written in the code"
 
@@ -87,6 +87,9 @@ class TracedInt(int):
 
     __hash__ = int.__hash__
 
+    def __neg__(self) -> int:
+        return 0 - self
+
     def __deepcopy__(self, memo: Any) -> int:
         return int(self)
 
@@ -94,10 +97,16 @@ class TracedInt(int):
         return (int, (int(self),))
 
 
+NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1, operator.floordiv: 1}
+"""What changes nothing on the right of an operation."""
+
+
 def _derive(operation: Callable[[int, int], int], reflected: bool) -> Callable[[TracedInt, Any], Any]:
     def method(self: TracedInt, other: Any) -> Any:
         if not isinstance(other, int) or isinstance(other, bool):
             return NotImplemented
+        if type(other) is int and not reflected and other == NEUTRAL.get(operation):
+            return self
         mine, theirs = self.source, getattr(other, "source", int(other))
         left, right = (theirs, mine) if reflected else (mine, theirs)
         values = (int(other), int(self)) if reflected else (int(self), int(other))
@@ -140,59 +149,6 @@ def evaluate(source: Source, width: Callable[[Dim], int], attributes: Mapping[At
         left, right = (evaluate(side, width, attributes) for side in (source.left, source.right))
         return source.operation(left, right)
     return int(source)
-
-
-def equal_sizes(
-    requirements: list[Requirement], compared: list[tuple[Source, Source]]
-) -> list[tuple[Dim, Dim]]:
-    """Return the pairs of dimensions that the code takes to be of one size."""
-    bound = _bound(requirements)
-    pairs: list[tuple[Dim | None, Dim | None]] = [
-        (_structure(one, bound), _structure(other, bound)) for one, other in compared
-    ]
-    for source, axis, _ in requirements:
-        if isinstance(source, Derived) and source.operation is operator.floordiv:
-            whole, part = _structure(source.left, bound), _structure(source.right, bound)
-            if whole is not None and part is not None:
-                pairs.append((product([part, axis]), whole))
-        else:
-            pairs.append((axis, _structure(source, bound)))
-    return [
-        (a, b)
-        for a, b in pairs
-        if a is not None and b is not None and a is not b and a.size == b.size and (a.owners or b.owners)
-    ]
-
-
-def used_as_values(valued: list[Source], requirements: list[Requirement]) -> list[Dim]:
-    """Return the dimensions whose size the code computes with."""
-    bound = _bound(requirements)
-    found = []
-    for source in valued:
-        found += [bound[attribute] for attribute in attributes_in(source) if attribute in bound]
-        found += dims_in(source)
-    return found
-
-
-def _bound(requirements: list[Requirement]) -> dict[Attribute, Dim]:
-    """Return the first dimension that each attribute is the size of."""
-    bound: dict[Attribute, Dim] = {}
-    for source, axis, _ in requirements:
-        if isinstance(source, Attribute):
-            bound.setdefault(source, axis)
-    return bound
-
-
-def _structure(source: Source, bound: Mapping[Attribute, Dim]) -> Dim | None:
-    """Return the dimension that a size is the size of, where there is one."""
-    if isinstance(source, Dim):
-        return source
-    if isinstance(source, Attribute):
-        return bound.get(source)
-    if isinstance(source, Derived):
-        left, right = _structure(source.left, bound), _structure(source.right, bound)
-        return product([left, right]) if source.operation is operator.mul and left and right else None
-    return fixed(int(source), WRITTEN)
 
 
 def dims_in(source: Source) -> list[Dim]:

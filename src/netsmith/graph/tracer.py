@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -112,23 +112,26 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Split a dimension row-major into factors."""
         return self.constraints.factor(dim, sizes)
 
-    def sized_by_code(self, axis: Dim, slot: int | str) -> Dim:
+    def sized_by_code(self, axis: Dim, slot: Hashable) -> Dim:
         """Check a dimension against the size the code gave for it: it follows, or it is frozen.
 
         ``slot`` is the position or name under which the size was given. A size that PyTorch worked out
         itself (``-1``, a flatten) follows; so does one a ``torch.nn`` module keeps, which is mended.
         """
         value = self.given.get(slot)
-        if isinstance(
-            value, TracedInt
-        ):  # also where the axis is fixed, for then so is what it was computed from
-            self.requirements.append(Requirement(value.source, axis, self._module_stack[-1]))
+        if isinstance(value, TracedInt):
+            # Also where the axis is fixed, for then so is what the size was computed from.
+            self.size_follows(value, axis)
             return axis
         if not axis.owners or value is None or value == -1:
             return axis
         if self._in_torch_module[-1]:  # its attributes are mended, or it is frozen as a whole
             return axis
         return self.freeze(axis, WRITTEN)
+
+    def size_follows(self, size: TracedInt, axis: Dim) -> None:
+        """Note that a size the code computed is that of a dimension."""
+        self.requirements.append(Requirement(size.source, axis, self._module_stack[-1]))
 
     def found_equal(self, one: Source, other: Source) -> None:
         """The code compared two sizes and they were equal: they stay so."""

@@ -16,7 +16,7 @@ from netsmith.graph.own_calls import RuleError, own_operators
 from netsmith.graph.own_rules import OwnRule, OwnRules, Target, own_rules
 from netsmith.graph.rules import RULES, fallback
 from netsmith.graph.running import run_for_real, run_on_meta
-from netsmith.graph.sizes import equal_sizes, used_as_values
+from netsmith.graph.size_relations import equal_sizes, used_as_values, without_structure
 from netsmith.graph.solve import Solution, solve
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import Tracer
@@ -108,6 +108,8 @@ def _solved(tracer: Tracer) -> Solution:
     constraints = tracer.constraints
     for dim in used_as_values(tracer.valued, tracer.requirements):
         constraints.freeze(dim, "the code computes with its size")
+    for dim in without_structure(tracer.requirements):
+        constraints.freeze(dim, "the code computes another size from it")
     solution = solve(constraints)
     # Where owners differ only in order, counts are equal whatever goes; elsewhere equal indices make them so.
     equal = equal_sizes(tracer.requirements, tracer.compared)

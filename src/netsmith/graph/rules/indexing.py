@@ -57,7 +57,7 @@ def index_select(tracer: Tracer, call: Call) -> Axes:
 def index(tracer: Tracer, call: Call) -> Axes:
     """Advanced indexing: the indexed dimensions stay, the others pass when they are contiguous.
 
-    In the place of the indexed ones come those of the indices: an index that is not asked for is not looked up.
+    In the place of the indexed ones come those of the indices: what is not asked for is not looked up.
     """
     axes = tracer.axes(call.args[0])
     indices = list(call.args[1]) + [None] * (len(axes) - len(call.args[1]))
