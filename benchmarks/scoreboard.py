@@ -1,0 +1,138 @@
+"""Our methods and Torch-Pruning's on one scoreboard: same weights, epochs, data order, trainer and counting.
+
+    python benchmarks/scoreboard.py --data fashion-mnist cifar10-jpeg --budgets 0.5 0.25 0.1 --seeds 3
+
+For each data set and seed one dense ResNet-20 is trained, and every method starts from it. A trial is kept in
+the results file as soon as it is done, so the script goes on where it was stopped; `--methods` chooses rows.
+Methods are names of netsmith's, or `tp-<pruner>` (see torch_pruning_recipes.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import netsmith as ns
+import torch_pruning_recipes as theirs
+from netsmith.cost import Cost
+from netsmith.recipes import Job
+from netsmith.resolve import resolve_method
+from netsmith.tasks import Task
+
+PEER = "tp-"
+PEERS = ("magnitude", "bn_scale", "group_norm", "taylor", "hessian")
+OURS = ("random", "magnitude", "deephoyer")
+
+
+def fit(model: nn.Module, task: Task, options: argparse.Namespace, seed: int, **settings: Any) -> Any:
+    settings.pop("stage", None)
+    shared = {"seed": seed, "augment": task.augment, "precision": options.precision, "progress": False}
+    return ns.train.fit(model, task.train, **(shared | settings))
+
+
+def dense(task: Task, options: argparse.Namespace, seed: int, folder: Path) -> nn.Module:
+    """Return the network every method of a seed starts from, trained once."""
+    torch.manual_seed(seed)
+    model = ns.zoo.build("resnet20", classes=task.classes, input_shape=task.input_shape)
+    kept = folder / f"{task.name}-{options.train_size}-{options.dense_epochs}-{seed}.nsm"
+    if kept.exists():
+        return ns.load(kept)
+    fit(model, task, options, seed, epochs=options.dense_epochs)
+    folder.mkdir(parents=True, exist_ok=True)
+    ns.save(model, kept)
+    return model
+
+
+def trial(name: str, model: nn.Module, task: Task, share: float, options: Any, seed: int) -> dict[str, Any]:
+    """Run one method and return what came of it."""
+    recipe = getattr(theirs, name.removeprefix(PEER)) if name.startswith(PEER) else resolve_method(name)
+    inputs = task.test.tensors[0][:1]
+    whole = Cost(ns.trace(model, inputs)).total()
+    job = Job(
+        model=copy.deepcopy(model),
+        inputs=inputs,
+        task=task,
+        budget=ns.Budget(macs=share),
+        epochs=options.epochs,
+        seed=seed,
+        fit=lambda network, **settings: fit(network, task, options, seed, **settings),
+    )
+    torch.manual_seed(seed)
+    began = time.process_time()
+    small = recipe(job)
+    seconds = time.process_time() - began
+    left = Cost(ns.trace(small, inputs)).total()
+    return {
+        "accuracy": 100 * task.evaluate(small),
+        "macs": left["macs"] / whole["macs"],
+        "params": left["params"] / whole["params"],
+        "seconds": seconds,
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return a Markdown table: one row per method, one column per data set and budget."""
+    cells: dict[tuple[str, str], list[float]] = defaultdict(list)
+    columns, methods = dict[str, None](), dict[str, None]()
+    for key, found in results.items():
+        data, share, method, _ = key.split("|")
+        column = f"{data}, {share}"
+        columns[column] = methods[method] = None
+        cells[method, column].append(found["accuracy"])
+    lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for method in methods:
+        shown = [_spread(cells[method, column]) for column in columns]
+        lines.append(f"| {method} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return ""
+    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{deviation} ({len(values)})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", nargs="+", default=["fashion-mnist", "cifar10-jpeg"])
+    parser.add_argument(
+        "--budgets", nargs="+", type=float, default=[0.5, 0.25, 0.1], help="shares of the MACs"
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", default=[*OURS, *(PEER + name for name in PEERS)])
+    parser.add_argument("--epochs", type=int, default=160)
+    parser.add_argument("--dense-epochs", type=int, default=160)
+    parser.add_argument("--train-size", type=int, default=None, help="images; all if left out")
+    parser.add_argument("--precision", default="no", choices=["no", "bf16"])
+    parser.add_argument("--results", type=Path, default=Path("scoreboard.json"))
+    options = parser.parse_args()
+    results: dict[str, Any] = json.loads(options.results.read_text()) if options.results.exists() else {}
+    for seed in range(options.seeds):
+        for data in options.data:
+            task = ns.tasks.load(data, train_size=options.train_size)
+            model = None
+            for share in options.budgets:
+                for method in options.methods:
+                    key = f"{data}|{share}|{method}|{seed}"
+                    if key in results:
+                        continue
+                    model = model or dense(task, options, seed, options.results.with_suffix(".dense"))
+                    results.setdefault(f"{data}|1|dense|{seed}", {"accuracy": 100 * task.evaluate(model)})
+                    results[key] = trial(method, model, task, share, options, seed)
+                    options.results.write_text(json.dumps(results, indent=1))
+                    print(key, {name: round(value, 3) for name, value in results[key].items()}, flush=True)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
