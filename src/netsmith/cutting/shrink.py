@@ -142,9 +142,9 @@ def _why_nothing(graph: StructureGraph, protect: Iterable[str]) -> str:
     if graph.groups:
         return f"protect={list(protect)} covers all {len(graph.groups)} groups"
     reasons = sorted(set(graph.frozen.values()))
-    return (
-        "every dimension is fixed (" + "; ".join(reasons[:3]) + ")" if reasons else "the model has no weights"
-    )
+    if not reasons:
+        return "no weights can be seen; packed ones, as quantised layers have, cannot be cut"
+    return "every dimension is fixed (" + "; ".join(reasons[:3]) + ")"
 
 
 def _multiples(graph: StructureGraph, round_to: RoundTo, latency: CostTable | None) -> dict[str, int]:

@@ -142,7 +142,10 @@ def _attributes(
         return {"normalized_shape": weight or traced}
     if isinstance(module, nn.PReLU):
         return {"num_parameters": shape("weight")[0]}
-    if isinstance(module, nn.Embedding):
+    if isinstance(module, nn.Bilinear):
+        out, first, second = shape("weight")
+        return {"in1_features": first, "in2_features": second, "out_features": out}
+    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         weight = shape("weight")
         return {"num_embeddings": weight[0], "embedding_dim": weight[1]}
     if isinstance(module, nn.MultiheadAttention):

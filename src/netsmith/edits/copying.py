@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -18,7 +19,8 @@ def copy_with(model: nn.Module, modules: Iterable[nn.Module], replaced: Mapping[
 
     Modules that copy themselves in a way of their own still do.
     """
-    memo: dict[int, Any] = dict(replaced)
+    modules = list(modules)
+    memo: dict[int, Any] = {**_compressed(modules), **replaced}
     plain = [module for module in modules if _copies_as_usual(type(module))]
     copies = []
     for module in plain:
@@ -31,6 +33,12 @@ def copy_with(model: nn.Module, modules: Iterable[nn.Module], replaced: Mapping[
                 continue
             made.__dict__[name] = _copy(value, memo)
     return copy.deepcopy(model, memo)
+
+
+def _compressed(modules: list[nn.Module]) -> dict[int, Tensor]:
+    """Return copies of the buffers in compressed sparse layouts, which ``copy.deepcopy`` cannot make."""
+    buffers = [buffer for module in modules for buffer in module._buffers.values() if buffer is not None]
+    return {id(buffer): buffer.clone() for buffer in buffers if buffer.layout != torch.strided}
 
 
 def _copies_as_usual(kind: type[nn.Module]) -> bool:

@@ -18,7 +18,7 @@ from netsmith.graph.own_calls import opaque_modules, trace_opaque
 from netsmith.graph.size_watch import SizeWatch, traced_attributes
 from netsmith.graph.tracer import FROM_INPUT, FROM_OUTPUT, Tracer
 from netsmith.layers.multihead_attention import MultiheadAttention
-from netsmith.modes import as_found
+from netsmith.modes import as_found, evaluating
 from netsmith.wrappers import uncompiled
 
 
@@ -111,8 +111,9 @@ def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs, training: boo
     except NetsmithError:
         raise
     except Exception as error:
+        failed = "runs, but cannot be traced" if _runs(model, inputs) else "does not run"
         raise TraceError(
-            f"{type(model).__name__} does not run on these inputs ({describe(inputs)}): "
+            f"{type(model).__name__} {failed} on these inputs ({describe(inputs)}): "
             f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         ) from error
     finally:
@@ -121,6 +122,16 @@ def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs, training: boo
                 if buffer.shape == value.shape and not buffer.is_meta:
                     buffer.copy_(value)
     _freeze_outputs(tracer, output)
+
+
+def _runs(model: nn.Module, inputs: Inputs) -> bool:
+    args, kwargs = call_arguments(inputs)
+    try:
+        with evaluating(model), torch.no_grad():
+            model(*args, **kwargs)
+    except Exception:
+        return False
+    return True
 
 
 def describe(inputs: Inputs) -> str:

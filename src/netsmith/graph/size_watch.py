@@ -14,7 +14,7 @@ from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 
 from netsmith.graph.axes import Dim
-from netsmith.graph.sizes import Attribute, TracedInt
+from netsmith.graph.sizes import FITTED, Attribute, TracedInt
 
 if TYPE_CHECKING:
     from netsmith.graph.tracer import Tracer
@@ -82,6 +82,8 @@ def _given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
         return {"groups": args[1] if len(args) > 1 else kwargs["num_groups"]}
     if function is Tensor.__getitem__:
         return _cuts(args[0].dim(), args[1])
+    if function is torch._VF._pad_packed_sequence:
+        return {FITTED: True}
     if isinstance(function, (OpOverload, OpOverloadPacket)):
         return _named(function, args, kwargs)
     return None

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, Protocol
 from netsmith.graph.axes import Dim
 
 WRITTEN = "its size is written in the code"
+FITTED = "fitted"
+"""What stands among the given sizes where PyTorch makes its new tensors as long as what goes into them."""
 
 
 class Attribute(NamedTuple):

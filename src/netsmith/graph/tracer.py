@@ -16,7 +16,7 @@ from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.operation import Operation, Read
 from netsmith.graph.own_rules import OwnRules
 from netsmith.graph.size_watch import is_torch_module
-from netsmith.graph.sizes import WRITTEN, Attribute, Requirement, Source, TracedInt
+from netsmith.graph.sizes import FITTED, WRITTEN, Attribute, Requirement, Source, TracedInt
 from netsmith.graph.stand_ins import stand_in
 from netsmith.layers.multihead_attention import MultiheadAttention
 
@@ -159,6 +159,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return Dim(size, value.source.owners, value.source.reason, value.source.parts)
         if isinstance(value, TracedInt) or (value is not None and self._in_torch_module[-1]):
             return self.sized_by_code(self.constraints.fresh(size), slot)
+        if value is None and FITTED in self.given:
+            return self.constraints.fresh(size)
         return fixed(size, MADE_HERE)
 
     def read(self, call: Call, tensor: Tensor, dim: int, *, statistic: bool = False) -> None:
@@ -208,6 +210,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         call = Call(function, args, kwargs, output, operation, arguments)
         rule = self._rules.get(operation.name, self._fallback)
         result = rule(self, call)
+        if isinstance(kwargs.get("out"), Tensor):
+            result = self._written_into(self.axes(kwargs["out"]), result)
         operation.outputs = self._assign_outputs(output, result)
         self.operations.append(operation)
         return output
@@ -241,6 +245,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if dim.leaf is not None:
                     names[dim.leaf.tensor] = None
         return tuple(names)
+
+    def _written_into(self, target: Axes, result: Axes) -> Axes:
+        """What is written into a tensor that was there before is as long as that is."""
+        if [dim.size for dim in target] != [dim.size for dim in result]:
+            return result
+        return tuple(self.equate(dim, old).without_leaf() for dim, old in zip(result, target, strict=True))
 
     def _assign_outputs(self, output: Any, result: Any) -> tuple[Axes, ...]:
         if isinstance(output, Tensor):

@@ -20,6 +20,7 @@ from netsmith.graph.size_relations import equal_sizes, used_as_values, without_s
 from netsmith.graph.solve import Solution, solve
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import Tracer
+from netsmith.graph.uncuttable import uncuttable
 from netsmith.wrappers import unwrapped
 
 
@@ -106,6 +107,10 @@ def graph_of(tracer: Tracer) -> StructureGraph:
 def _solved(tracer: Tracer) -> Solution:
     """Solve the constraints, with those that follow from the sizes the code computes."""
     constraints = tracer.constraints
+    for name, reason in uncuttable(tracer.anatomy).items():
+        for leaf, dim in tracer.leaves.items():
+            if leaf.tensor == name:
+                constraints.freeze(dim, reason)
     for dim in used_as_values(tracer.valued, tracer.requirements):
         constraints.freeze(dim, "the code computes with its size")
     for dim in without_structure(tracer.requirements):

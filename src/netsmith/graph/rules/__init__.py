@@ -19,9 +19,11 @@ from netsmith.graph.rules import (
     indexing,
     joining,
     normalisation,
+    ragged,
     reduction,
     shape,
     spatial,
+    spectral,
 )
 from netsmith.graph.tracer import Call, Tracer
 
@@ -35,6 +37,8 @@ RULES: dict[str, Rule] = {
     **reduction.RULES,
     **normalisation.RULES,
     **spatial.RULES,
+    **spectral.RULES,
+    **ragged.RULES,
     **contraction.RULES,
 }
 

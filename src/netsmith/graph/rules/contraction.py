@@ -134,10 +134,44 @@ def add_batched(tracer: Tracer, call: Call) -> Axes:
     return _add_bias(tracer, call, _product(tracer, call, left, right, (lead.without_leaf(),)))
 
 
+def add_summed(tracer: Tracer, call: Call) -> Axes:
+    """``addbmm``: batched products, summed over the batch, on top of a bias."""
+    left, right = call.args[1], call.args[2]
+    _contract(tracer, call, left, 0, right, 0)
+    return _add_bias(tracer, call, _product(tracer, call, left, right))
+
+
+def trilinear(tracer: Tracer, call: Call) -> Axes:
+    """``_trilinear(a, b, c, expand_a, expand_b, expand_c, sumdim)``: three factors, summed over dimensions.
+
+    Each factor gets dimensions of size one where its ``expand`` says; then all are broadcast.
+    """
+    spread: list[Axes] = []
+    for tensor, places in zip(call.args[:3], call.args[3:6], strict=True):
+        dims = list(tracer.axes(tensor))
+        for place in places:
+            dims.insert(place, fixed(1, "a single channel"))
+        spread.append(tuple(dims))
+    shape = [max(sizes) for sizes in zip(*([dim.size for dim in axes] for axes in spread), strict=True)]
+    joint = broadcast(tracer, shape, spread)
+    summed = [dim % len(shape) for dim in call.args[6]]
+    for tensor, axes in zip(call.args[:3], spread, strict=True):
+        own = [axis for position, axis in enumerate(axes) if position in summed and axis.owners]
+        for dim, axis in enumerate(tracer.axes(tensor)):
+            if axis.leaf is not None:
+                (tracer.contract if axis in own else tracer.produce)(axis.leaf)
+            if axis in own:
+                tracer.read(call, tensor, dim)
+    call.operation.kind, call.operation.scale, call.operation.iterations = "matmul", 1, joint
+    return tuple(dim.without_leaf() for position, dim in enumerate(joint) if position not in summed)
+
+
 RULES = {
+    "addbmm": add_summed,
+    "_trilinear": trilinear,
     "convolution": convolution,
     **dict.fromkeys(("mm", "mv", "dot", "vdot"), matrix),
-    **dict.fromkeys(("addmm", "addmv", "_addmm_activation"), add_matrix),
+    **dict.fromkeys(("addmm", "addmv", "_addmm_activation", "_sparse_addmm"), add_matrix),
     "bmm": batched,
     "baddbmm": add_batched,
 }

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from netsmith.graph.axes import Axes, Dim, fixed
+from netsmith.graph.rules.elementwise import pointwise
 from netsmith.graph.rules.indexing import unknown
 from netsmith.graph.tracer import Call, Tracer
 
@@ -69,6 +70,15 @@ def position_sensitive(tracer: Tracer, call: Call) -> Any:
     return [axes_of(output) for output in call.output]
 
 
+def extremum(tracer: Tracer, call: Call) -> Any:
+    """``max`` and ``min``: of all entries, of two tensors, or with the index along one dimension."""
+    if len(call.args) == 1 and not call.kwargs:
+        return reduce(tracer, call)
+    if len(call.tensors) > 1:
+        return pointwise(tracer, call)
+    return position_sensitive(tracer, call)
+
+
 def _resized(axis: Dim, size: int) -> Dim:
     return axis if axis.size == size else fixed(size, axis.reason)
 
@@ -85,8 +95,9 @@ RULES = {
     **dict.fromkeys(
         (
             "_softmax", "_safe_softmax", "_log_softmax", "softmax", "cumsum", "cumprod", "sort", "argmax",
-            "argmin", "max", "min", "argsort", "logcumsumexp", "median", "mode",
+            "argmin", "argsort", "logcumsumexp", "median", "mode",
         ),
         position_sensitive,
     ),
+    **dict.fromkeys(("max", "min"), extremum),
 }  # fmt: skip

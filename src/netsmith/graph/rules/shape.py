@@ -95,6 +95,23 @@ def unsqueeze(tracer: Tracer, call: Call) -> Axes:
     return tuple(axes)
 
 
+def diagonal(tracer: Tracer, call: Call) -> Axes:
+    """``diagonal(tensor, offset, dim1, dim2)``: two dimensions keep the same indices and become the last."""
+    call.operation.kind = "view"
+    axes = list(tracer.axes(call.args[0]))
+    offset, one, two = (
+        int(call.argument(position, name, default))
+        for position, (name, default) in enumerate((("offset", 0), ("dim1", 0), ("dim2", 1)), start=1)
+    )
+    first, second = axes[one], axes[two]
+    rest = [axis for position, axis in enumerate(axes) if position not in (one % len(axes), two % len(axes))]
+    if offset == 0 and first.size == second.size:
+        return (*rest, tracer.equate(first, second).without_leaf())
+    for dim in (first, second):
+        tracer.freeze(dim, "a diagonal at a fixed offset")
+    return (*rest, fixed(call.output.shape[-1], "a diagonal at a fixed offset"))
+
+
 def expand(tracer: Tracer, call: Call) -> Axes:
     """Dimensions of size one are repeated."""
     call.operation.kind = "view"
@@ -144,4 +161,5 @@ RULES = {
     "expand": expand,
     "repeat": repeat,
     "as_strided_": restride,
+    "diagonal": diagonal,
 }
