@@ -109,7 +109,9 @@ def resolve_model(spec: str, task: Task, *, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if build is None:
-            return zoo.build(spelled(spec), classes=task.classes, input_shape=task.input_shape).eval()
+            return zoo.build(
+                spelled(spec), classes=task.classes, input_shape=task.input_shape, kind=task.kind
+            ).eval()
         model = call_with_accepted(build, {"classes": task.classes, "input_shape": task.input_shape})
     if not isinstance(model, nn.Module):
         raise NetsmithError(f"{spec!r} returned a {type(model).__name__}; a model must be a torch.nn.Module")

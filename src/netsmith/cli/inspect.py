@@ -23,9 +23,7 @@ def profile(
         from netsmith.resolve import resolve_model, resolve_task
 
         task = resolve_task(data or "digits")
-        found = ns.profile(
-            resolve_model(model or "small-cnn", task), task.test.tensors[0][:1], latency=latency
-        )
+        found = ns.profile(resolve_model(model or "small-cnn", task), task.example(), latency=latency)
     if json:
         o.print_json(found.to_json())
     else:

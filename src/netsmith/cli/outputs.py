@@ -31,7 +31,7 @@ def export(
         if model is not None:
             load_callable(model)
         task = resolve_task(data or _data_of_run(saved.parent))
-        written = ns.export(ns.load(saved), task.test.tensors[0][:1], onnx, timed=True)
+        written = ns.export(ns.load(saved), task.example(), onnx, timed=True)
     if json:
         o.print_json(
             {

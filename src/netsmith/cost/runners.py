@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
+from netsmith.calling import call
 from netsmith.contracts import Inputs
 from netsmith.cost.hardware import hardware
 from netsmith.modes import evaluating
@@ -128,10 +129,8 @@ class TorchEager:
 
     def model(self, model: nn.Module, inputs: Inputs) -> float:
         """Return the seconds of the model as it is, in evaluating mode."""
-        arguments = () if isinstance(inputs, dict) else inputs if isinstance(inputs, tuple) else (inputs,)
-        keywords = inputs if isinstance(inputs, dict) else {}
         with evaluating(model):
-            return self._time(lambda: model(*arguments, **keywords), 20 * SECONDS)
+            return self._time(lambda: call(model, inputs), 20 * SECONDS)
 
     def _time(self, run: Callable[[], Any], seconds: float) -> float:
         threads = torch.get_num_threads()

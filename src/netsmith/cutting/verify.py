@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
+from netsmith.calling import call_arguments
 from netsmith.closeness import relative_difference, tolerance
 from netsmith.contracts import Inputs, Keep
 from netsmith.errors import EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.masked import OtherOperatorsError, run_masked
-from netsmith.graph.running import call_arguments
 from netsmith.graph.tracing import graph_of, run
 from netsmith.modes import evaluating
 from netsmith.wrappers import uncompiled

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from netsmith.calling import call_arguments
 from netsmith.contracts import Inputs, Keep
 from netsmith.errors import TraceError
 from netsmith.graph.masked_own import lent, on_survivors, swapped
 from netsmith.graph.operation import Operation, Read
 from netsmith.graph.own_calls import opaque_modules, opaque_name, opaque_tensors
-from netsmith.graph.running import call_arguments, plain_kernels
+from netsmith.graph.running import plain_kernels
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import operator_name, tensor_arguments
 from netsmith.modes import as_found

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from netsmith.calling import moved
 from netsmith.cards import card
-from netsmith.errors import BudgetError
+from netsmith.errors import BudgetError, NetsmithError
+from netsmith.tasks.batches import batch_of, size_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +45,7 @@ def hfp(job: Job) -> nn.Module:
 
     Raises:
         BudgetError: the budget cannot be reached, or ``chunk`` or ``finetune`` is out of range.
-        NetsmithError: an option that is unknown or out of range.
+        NetsmithError: an option that is unknown or out of range, or data whose samples are graphs.
     """
     from netsmith.recipes.opti_cut import OptiCut
     from netsmith.scores.information_gain import InformationGain
@@ -70,16 +72,24 @@ def hfp(job: Job) -> nn.Module:
             job.fit(model, epochs=epochs, learning_rate=rate, stage=f"chunk{number}")
             spent += epochs
 
-    inputs = job.task.train.tensors[0]
-    chosen = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(job.seed))
+    if job.task.kind in ("nodes", "graphs"):
+        raise NetsmithError(
+            f"hfp scores channels sample by sample, and data set {job.task.name!r} has graphs; "
+            "take magnitude or deephoyer"
+        )
+    size = size_of(job.task.train)
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(job.seed))
     device = next((tensor.device for tensor in job.model.parameters()), torch.device("cpu"))
+    inputs, targets = moved(batch_of(job.task.train, order[: settings["samples"]]), device)
     cut = OptiCut(
         inputs=job.inputs,
         budget=job.budget,
         score=InformationGain(
-            inputs[chosen[: settings["samples"]]].to(device),
+            inputs,
             method=settings["method"],
             temperature=settings["temperature"],
+            # The sum over all classes is for one target per sample.
+            draws=None if targets.dim() == 1 else 1,
         ),
         tune=tune,
         chunk=settings["chunk"],

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from netsmith.calling import call_arguments
 from netsmith.cards import card
 from netsmith.contracts import Inputs, Loss
 from netsmith.errors import NetsmithError
@@ -164,8 +165,7 @@ class InformationGain:
             yield weight, log_p.gather(-1, drawn).sum()
 
     def _log_p(self, model: nn.Module, tensors: dict[str, Tensor], inputs: Inputs) -> Tensor:
-        arguments = () if isinstance(inputs, dict) else inputs if isinstance(inputs, tuple) else (inputs,)
-        output = functional_call(model, tensors, arguments, inputs if isinstance(inputs, dict) else {})
+        output = functional_call(model, tensors, *call_arguments(inputs))
         if not isinstance(output, Tensor) or output.dim() < 2:
             raise NetsmithError(
                 "information gain needs a model whose output is logits [samples, ..., classes]"

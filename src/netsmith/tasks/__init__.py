@@ -1,8 +1,8 @@
 """Tasks: data set, loss and metric under one name, loaded when asked for.
 
 A local copy of a data set is found through the environment variable ``NETSMITH_DATA``: a folder that holds
-one folder per task, named like it. Without one a set is downloaded from its public home into the user's
-cache.
+one folder per task, named like it (``planetoid`` for cora, ``tudataset`` for mutag and proteins). Without one
+a set is downloaded from its public home into the user's cache.
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ from netsmith.tasks.task import Task
 
 __all__ = ["Task", "load", "names"]
 
-_NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar10-jpeg")
+_NAMES = (
+    "digits",
+    "mnist",
+    "fashion-mnist",
+    "cifar10",
+    "cifar10-jpeg",
+    "ptb",
+    "cora",
+    "mutag",
+    "proteins",
+)
 
 
 def names() -> tuple[str, ...]:
@@ -29,12 +39,14 @@ def load(name: str, **options: Any) -> Task:
 
     Args:
         name: one of :func:`names`.
-        options: those of the task's own ``load``: ``train_size`` and ``test_size`` everywhere (class-balanced
-            subsets for short runs), ``augment`` where there is one.
+        options: those of the task's own ``load``: ``train_size`` and ``test_size`` where a set has more than
+            one sample (subsets for short runs, class-balanced where samples have a class), ``augment`` where
+            there is one.
 
     Raises:
         UnknownNameError: no such task, or the task has no such option.
         DataError: the data is missing, incomplete or not the published one.
+        NetsmithError: the task needs a library that is not installed.
     """
     if name not in _NAMES:
         raise UnknownNameError("data set", name, _NAMES)

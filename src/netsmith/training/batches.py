@@ -26,9 +26,9 @@ def epoch_batches(
 
     Of a data set, every batch has ``batch_size`` samples over all processes (the processes share them; the
     last, smaller batch of the epoch's order is left out, unless it is the only one). A
-    :class:`~torch.utils.data.TensorDataset`, or a subset of one, is indexed batch by batch, not collated. A
-    ready loader keeps its own batch size (per process) and order; its generators are seeded every
-    epoch.
+    :class:`~torch.utils.data.TensorDataset`, or a subset of one, is indexed batch by batch, not collated; a
+    data set with a method ``collate`` puts its samples together itself. A ready loader keeps its own batch
+    size (per process) and order; its generators are seeded every epoch.
 
     Raises:
         TrainingError: no samples, no length, or a batch size that is not positive.
@@ -69,7 +69,10 @@ def _share(batch: Tensor, process: int, processes: int) -> Tensor:
 def _fetcher(data: Dataset[Any]) -> Callable[[list[Tensor]], Iterable[Any]]:
     base, chosen = (data.dataset, torch.as_tensor(data.indices)) if isinstance(data, Subset) else (data, None)
     if not isinstance(base, TensorDataset):
-        return lambda rows: DataLoader(data, batch_sampler=[batch.tolist() for batch in rows])
+        collate = getattr(base, "collate", None)
+        return lambda rows: DataLoader(
+            data, batch_sampler=[batch.tolist() for batch in rows], collate_fn=collate
+        )
     tensors = base.tensors
 
     def fetch(rows: list[Tensor]) -> Iterator[tuple[Tensor, ...]]:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from netsmith.calling import call, moved
 from netsmith.training.batches import Data, epoch_batches
 
 
@@ -39,7 +40,7 @@ def recalibrate(
             norm.momentum = None
             norm.train()
         for batch in islice(epoch_batches(data, batch_size, seed)[1](0), batches):
-            model((batch if torch.is_tensor(batch) else batch[0]).to(device))
+            call(model, moved(batch if torch.is_tensor(batch) else batch[0], device))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from netsmith.tasks.batches import batch_of, size_of
 
 if TYPE_CHECKING:
     from netsmith.tasks.task import Task
+
+ENDS = 16
+"""Samples looked at from either end of a data set."""
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
@@ -24,11 +30,11 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 
 def fingerprint_of_task(task: Task) -> str:
     """Return a short hash of a task's sizes and of its first and last examples."""
-    parts = {"train": task.train.tensors, "test": task.test.tensors}
-    ends = {
-        f"{part} {len(tensor)} {place} {k}": tensor[index]
-        for part, tensors in parts.items()
-        for k, tensor in enumerate(tensors)
-        for place, index in (("first", slice(0, 16)), ("last", slice(-16, None)))
-    }
+    ends: dict[str, Tensor] = {}
+    for part, data in (("train", task.train), ("test", task.test)):
+        size = size_of(data)
+        rows = {"first": range(min(ENDS, size)), "last": range(max(0, size - ENDS), size)}
+        for place, chosen in rows.items():
+            tensors = [leaf for leaf in tree_leaves(batch_of(data, chosen)) if isinstance(leaf, Tensor)]
+            ends |= {f"{part} {size} {place} {k}": tensor for k, tensor in enumerate(tensors)}
     return fingerprint(ends)

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from netsmith.calling import call, moved
 from netsmith.errors import DataError, NetsmithError, TrainingError
+from netsmith.modes import evaluating
 from netsmith.report.trials import budget_text
 from netsmith.resolve import is_file, resolve_budget, resolve_method, resolve_model, resolve_task, spelled
+from netsmith.tasks.batches import batch_of, size_of
 from netsmith.workflow.fingerprint import fingerprint, fingerprint_of_task
 from netsmith.wrappers import unwrapped
 
@@ -92,10 +95,10 @@ def plan(
     task = resolve_task(data) if task is None else task
     model = unwrapped(model)
     network = model if isinstance(model, nn.Module) else resolve_model(model, task, seed=seed)
-    epochs = default_epochs(len(task.train)) if epochs is None else epochs
+    epochs = default_epochs(size_of(task.train)) if epochs is None else epochs
     if dense_epochs is None:
         dense_epochs = epochs if isinstance(model, str) else 0
-    example = task.test.tensors[0][:1] if inputs is None else inputs
+    example = task.example() if inputs is None else inputs
     _check_model(network, task)
     settings = {
         "model": model if isinstance(model, str) else f"{type(model).__name__} given as an object",
@@ -165,21 +168,18 @@ def _check_model(model: nn.Module, task: Task) -> None:
         if not torch.isfinite(parameter).all():
             raise TrainingError(f"the weights {name!r} hold a NaN or infinity; give a network that works")
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    batch = task.test.tensors[0][:2].to(device)
-    modes = [(module, module.training) for module in model.modules()]
+    count = min(2, size_of(task.test))
+    inputs, targets = moved(batch_of(task.test, range(count)), device)
     try:
-        with torch.no_grad():
-            logits = model.eval()(batch)
+        with torch.no_grad(), evaluating(model):
+            logits = call(model, inputs)
     except Exception as error:
         reason = " ".join(str(error).split())
         raise DataError(
             f"the model does not take the inputs of {task.name!r}, {list(task.input_shape)} each: {reason}"
         ) from error
-    finally:
-        for module, training in modes:
-            module.training = training
-    if not isinstance(logits, Tensor) or logits.shape != (2, task.classes):
-        shape = list(logits.shape[1:]) if isinstance(logits, Tensor) else type(logits).__name__
+    if not isinstance(logits, Tensor) or logits.shape != (*targets.shape, task.classes):
+        shape = list(logits.shape[targets.dim() :]) if isinstance(logits, Tensor) else type(logits).__name__
         raise DataError(
             f"the model returns {shape} for each input, {task.name!r} needs [{task.classes}] logits"
         )

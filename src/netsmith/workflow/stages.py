@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netsmith.errors import TrainingError
+from netsmith.tasks.batches import size_of
 from netsmith.workflow.measure import macs
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
     from netsmith.contracts import Inputs
     from netsmith.tasks.task import Task
@@ -54,11 +55,13 @@ class Stages:
         from netsmith.train import fit
 
         self._charge(epochs, stage)
+        if settings.get("learning_rate") is None:
+            settings["learning_rate"] = self.task.defaults.learning_rate
         bound: dict[str, Any] = {
-            "loss": self._loss,
+            "loss": self.task.batch_loss,
             "augment": self.task.augment,
             "evaluate": self.task.evaluate,
-            "batch_size": batch_size(len(self.task.train)),
+            "batch_size": self.task.defaults.batch_size or batch_size(size_of(self.task.train)),
             "watch": self._watch(model),
             "seed": self.seed,
             "device": self.device,
@@ -83,10 +86,6 @@ class Stages:
                 f"stage {stage!r} asks for {epochs} epochs, {used} of the {self.epochs} granted are used; "
                 "share out job.epochs between the stages"
             )
-
-    def _loss(self, model: nn.Module, batch: Any) -> Tensor:
-        inputs, targets = batch
-        return self.task.loss(model(inputs), targets)
 
     def _watch(self, model: nn.Module) -> Any:
         # A stage keeps the shape of its network, so one count serves all its epochs.
