@@ -29,7 +29,7 @@ def flops(model, x):
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("name", ns.zoo.names())
+@pytest.mark.parametrize("name", ns.zoo.names("images"))
 def test_macs_equal_half_of_pytorchs_flops(name):
     model, x = build(name)
     assert 2 * Cost(ns.trace(model, x)).total()["macs"] == flops(model, x)
@@ -142,3 +142,63 @@ def test_nan_weights_are_refused_by_name():
         model[2].weight[0, 0] = float("nan")
     with pytest.raises(EditError, match=r"2\.weight holds NaN"):
         ns.shrink(copy.deepcopy(model), torch.zeros(1, 3), ratio=0.5)
+
+
+def macs(name, kind, classes, features, inputs, **options):
+    torch.manual_seed(0)
+    model = ns.zoo.build(name, classes=classes, input_shape=(features,), kind=kind, **options).eval()
+    graph = ns.trace(model, inputs)
+    kept = {group.name: torch.arange(group.size) < group.size // 2 for group in graph.groups}
+    small, _ = remove(model, graph, kept)
+    predicted = Cost(graph).total(kept)["macs"]
+    assert predicted == Cost(ns.trace(small, inputs)).total()["macs"]
+    return Cost(graph).total()["macs"], predicted
+
+
+def test_every_time_step_counts():
+    tokens, time, width = 50, 7, 16
+    inputs = torch.zeros(2, time, dtype=torch.int64)
+
+    def by_hand(width):
+        gates = 3 * width * (width + width)
+        return 2 * time * (2 * gates + width * tokens)
+
+    counted = macs("gru", "tokens", tokens, time, inputs, width=width / 200)
+    assert counted == (by_hand(width), by_hand(width // 2))
+
+
+def test_attention_counts_its_products():
+    tokens, time, width, heads = 50, 7, 32, 8
+    inputs = torch.zeros(1, time, dtype=torch.int64)
+
+    def by_hand(width, inner, hidden):
+        projections, products, feed_forward = 4 * width * inner, 2 * time * inner, 2 * width * hidden
+        return time * (4 * (projections + products + feed_forward) + width * tokens)
+
+    counted = macs("bert-small", "tokens", tokens, time, inputs, width=width / 512)
+    head = width // heads
+    halved = by_hand(width // 2, (heads // 2) * (head // 2), 2 * width)
+    assert counted == (by_hand(width, width, 4 * width), halved)
+
+
+def test_messages_added_up_along_edges_count():
+    nodes, features, classes = 12, 5, 3
+    edges = torch.randint(nodes, (2, 40), generator=torch.Generator().manual_seed(0))
+    edges = edges[:, edges[0] != edges[1]]
+    x, count = torch.randn(nodes, features), edges.shape[1]
+
+    def of_gcn(width):
+        # Edges and self loops, added up twice per layer: messages, and ones to know a node's degree.
+        paths = count + nodes
+        return nodes * (features * width + width * classes) + paths * (width + classes + 2)
+
+    assert macs("gcn", "nodes", classes, features, (x, edges)) == (of_gcn(16), of_gcn(8))
+
+    def of_gin(width):
+        # Two layers: neighbours and perceptron; then the nodes of each graph summed at three depths.
+        layers = count * (features + width) + nodes * (features * width + 3 * width * width)
+        return layers + nodes * (features + 2 * width) + 2 * classes * (features + 2 * width)
+
+    graph = torch.arange(nodes) // 6
+    found = macs("gin", "graphs", classes, features, (x, edges, graph), layers=2)
+    assert found == (of_gin(32), of_gin(16))

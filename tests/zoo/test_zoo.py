@@ -18,6 +18,7 @@ MODULES = [
     "netsmith.zoo",
     *(f"netsmith.zoo.{found.name}" for found in pkgutil.iter_modules(netsmith.zoo.__path__)),
 ]
+IMAGES = netsmith.zoo.names("images")
 GREY, COLOUR, PHOTO = (1, 28, 28), (3, 32, 32), (3, 224, 224)
 
 # Parameters: sums over the papers' tables, as torchvision and the papers' own code also give them.
@@ -38,7 +39,7 @@ KNOWN = [
     ("small-cnn", {}, 10, (1, 8, 8), 56_554, 1_788_544),
 ]
 
-INPUTS = {name: [(1, 8, 8), GREY, COLOUR, (3, 64, 48)] for name in netsmith.zoo.names()}
+INPUTS = {name: [(1, 8, 8), GREY, COLOUR, (3, 64, 48)] for name in IMAGES}
 INPUTS["lenet5"] = [(1, 16, 16), GREY, COLOUR, (3, 64, 48)]
 INPUTS["resnet18"] = [COLOUR, (3, 64, 48)]
 
@@ -76,7 +77,7 @@ def test_shape_and_gradient_at_a_quarter_width(name: str, shape: tuple[int, ...]
         assert parameter.grad.any(), key
 
 
-@pytest.mark.parametrize("name", netsmith.zoo.names())
+@pytest.mark.parametrize("name", IMAGES)
 def test_initial_logits_are_neither_vanishing_nor_exploding(name: str) -> None:
     torch.manual_seed(0)
     model = netsmith.zoo.build(name, classes=10, input_shape=COLOUR)
@@ -84,7 +85,7 @@ def test_initial_logits_are_neither_vanishing_nor_exploding(name: str) -> None:
     assert 0.1 < spread < 10
 
 
-@pytest.mark.parametrize("name", netsmith.zoo.names())
+@pytest.mark.parametrize("name", IMAGES)
 def test_half_width_is_smaller_and_no_module_is_used_twice(name: str) -> None:
     with torch.device("meta"):
         whole = netsmith.zoo.build(name, classes=10, input_shape=COLOUR)
@@ -125,7 +126,7 @@ def test_mistakes() -> None:
         netsmith.zoo.build("mobilenetv2", classes=10, input_shape=COLOUR, strides="imagnet")
 
 
-@pytest.mark.parametrize("name", netsmith.zoo.names())
+@pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("width", [0.0, -1.0, float("nan"), float("inf")])
 def test_impossible_width(name: str, width: float) -> None:
     with pytest.raises(NetsmithError, match="cannot scale a network; give a positive number"):
@@ -135,7 +136,7 @@ def test_impossible_width(name: str, width: float) -> None:
 def test_classes_of_modules_are_torchs_or_ours() -> None:
     """A saved file names classes; only torch.nn's and the zoo's own may occur."""
     own = set()
-    for name in netsmith.zoo.names():
+    for name in IMAGES:
         model = netsmith.zoo.build(name, classes=10, input_shape=COLOUR, width=0.1)
         own |= {type(module).__name__ for module in model.modules() if not is_torchs(module)}
     assert own == {"BasicBlock", "InvertedResidual"}

@@ -31,7 +31,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: i
 
 def before_after(result: Result) -> None:
     """Print what the network cost and could do, before and after."""
-    from netsmith.report.quantities import ACCURACY, COSTS
+    from netsmith.report.quantities import ACCURACY, SHOWN
 
     rows = [
         [
@@ -41,7 +41,7 @@ def before_after(result: Result) -> None:
             "",
         ]
     ]
-    for quantity in COSTS:
+    for quantity in SHOWN:
         before, after = quantity.of(result.before), quantity.of(result.after)
         if before is not None and after is not None:
             share = f"{100 * after / before:.1f} %" if before else ""

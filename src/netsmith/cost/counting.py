@@ -29,8 +29,9 @@ class CostTable(Protocol):
 class Cost:
     """What a model costs, and what it would cost after a cut.
 
-    - ``macs``: multiply-accumulates of convolutions and matrix products for the traced inputs (with their
-      batch size); one MAC is one multiply and one add.
+    - ``macs``: multiply-accumulates of convolutions and matrix products, of every time step and of messages
+      added up along edges too, for the traced inputs (with their batch size); one MAC is one multiply and one
+      add.
     - ``params``: scalars in parameters. ``bytes``: parameters and buffers in their own data type.
     - ``latency`` (seconds) and ``energy`` (joules) where a table is given.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from netsmith.contracts import Inputs
 from netsmith.errors import FileError
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+Dims = Sequence[Mapping[int, str]]
+"""For each argument of a model the dimensions that vary, and their names."""
 
 
 def bind(model: nn.Module, inputs: Inputs) -> Arguments:
@@ -73,6 +76,24 @@ def batch_shapes(model: nn.Module, arguments: Arguments, dim: Any) -> dict[str, 
     return {name: _map_leaves(shape, value) for name, value in by_name(model, arguments).items()}
 
 
+def named_shapes(model: nn.Module, arguments: Arguments, dims: Dims, dim: Any = None) -> dict[str, Any]:
+    """Return the dynamic shapes for torch.export: ``dims`` by argument, under their names or all as ``dim``.
+
+    Raises:
+        FileError: there is not one entry per argument.
+    """
+    named = by_name(model, arguments)
+    if len(named) != len(dims):
+        raise FileError(
+            f"dynamic_shapes has {len(dims)} entries, the model takes {len(named)} ({', '.join(named)}); "
+            "give one mapping per argument"
+        )
+    return {
+        name: {position: dim or word for position, word in one.items()}
+        for name, one in zip(named, dims, strict=True)
+    }
+
+
 def example(model: nn.Module, inputs: Inputs) -> Arguments:
     """Return the arguments to export with; a batch of 1, a constant to torch.export, becomes 2."""
     arguments = bind(model, inputs)
@@ -97,6 +118,11 @@ def fresh(inputs: Any, generator: torch.Generator) -> Any:
         return flat[chosen].reshape(tensor.shape)
 
     return tree_map_only(Tensor, draw, inputs)
+
+
+def describe(arguments: Arguments) -> str:
+    """Return the shapes of arguments for an error message."""
+    return ", ".join(str(list(t.shape)) for t in tree_leaves(arguments) if isinstance(t, Tensor))
 
 
 def _map_leaves(function: Any, value: Any) -> Any:

@@ -15,7 +15,18 @@ from torch.utils._pytree import tree_leaves
 from netsmith.contracts import Inputs
 from netsmith.errors import FileError
 from netsmith.files.atomic import atomic
-from netsmith.files.inputs import Arguments, batch_shapes, batch_size, bind, example, fresh, with_batch
+from netsmith.files.inputs import (
+    Arguments,
+    Dims,
+    batch_shapes,
+    batch_size,
+    bind,
+    describe,
+    example,
+    fresh,
+    named_shapes,
+    with_batch,
+)
 from netsmith.files.messages import first_line
 from netsmith.files.quiet import quiet
 from netsmith.files.runtime import feed, open_session, time_onnx
@@ -38,6 +49,8 @@ class Exported:
     """The batch sizes it was checked at."""
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
+    """Sizes of each input: a number is fixed, a name varies."""
     seconds: Mapping[int, float] = field(default_factory=dict)
     """Median time of one call in ONNX Runtime by batch size, when asked for."""
 
@@ -55,6 +68,8 @@ def export(
     *,
     check: bool = True,
     dynamic_batch: bool = True,
+    dynamic_shapes: Dims | None = None,
+    samples: Sequence[Inputs] = (),
     batches: Sequence[int] = (1, 32),
     timed: bool = False,
 ) -> Exported:
@@ -66,7 +81,12 @@ def export(
         path: where to; written whole, and only when the check holds.
         check: run ONNX Runtime and PyTorch on fresh inputs of every batch size; at most 1e-3 apart.
         dynamic_batch: let dim 0 vary where it is the batch (equal to dim 0 of the first input).
-        batches: batch sizes to check (and time) at; without ``dynamic_batch`` it is the example's own.
+        dynamic_shapes: for each argument the dimensions that may vary and their names, in place of the batch:
+            ``({0: "nodes"}, {1: "edges"})``.
+        samples: inputs to check with in place of fresh ones, of other sizes where those may vary; for inputs
+            of which not every value will do, such as the edges of a graph.
+        batches: batch sizes to check (and time) at; without ``dynamic_batch`` or with ``samples`` it is the
+            example's own.
         timed: also measure the median time per call at each batch size (:func:`time_onnx`).
 
     Returns:
@@ -78,28 +98,34 @@ def export(
     model = unwrapped(model)
     arguments = bind(model, inputs)
     size = batch_size(arguments)
-    dynamic = dynamic_batch and bool(size)
-    sizes = tuple(batches) if dynamic else (size or 1,)
+    dynamic = dynamic_batch and bool(size) and dynamic_shapes is None
+    sizes = tuple(batches) if dynamic and not samples else (size or 1,)
+    shapes = named_shapes(model, arguments, dynamic_shapes) if dynamic_shapes is not None else None
     with atomic(path) as temporary:
         with quiet(), torch.no_grad(), evaluating(model):
-            _write(model, inputs, temporary, dynamic)
+            _write(model, inputs, temporary, dynamic, shapes)
         session = open_session(temporary)
-        difference = _difference(model, session, arguments, sizes) if check else None
+        checked = [bind(model, sample) for sample in samples] or _fresh(arguments, sizes)
+        difference = _difference(model, session, checked) if check else None
         if difference is not None and not difference <= TOLERANCE:
             raise FileError(
                 f"the ONNX export of {type(model).__name__} differs from PyTorch by {difference:.1e} of the "
                 f"largest output, at most {TOLERANCE:.0e} is accepted; nothing was written"
             )
         seconds = time_onnx({"model": temporary}, arguments, batches=sizes)["model"] if timed else {}
-    takes, gives = (
-        tuple(str(i.name) for i in items) for items in (session.get_inputs(), session.get_outputs())
+    takes = {str(item.name): tuple(item.shape) for item in session.get_inputs()}
+    gives = tuple(str(item.name) for item in session.get_outputs())
+    return Exported(
+        Path(path), Path(path).stat().st_size, difference, sizes, tuple(takes), gives, takes, seconds
     )
-    return Exported(Path(path), Path(path).stat().st_size, difference, sizes, takes, gives, seconds)
 
 
-def _write(model: nn.Module, inputs: Inputs, path: Path, dynamic: bool) -> None:
-    args, kwargs = example(model, inputs) if dynamic else bind(model, inputs)
-    shapes = batch_shapes(model, (args, kwargs), "batch") if dynamic else None
+def _write(
+    model: nn.Module, inputs: Inputs, path: Path, dynamic: bool, shapes: dict[str, Any] | None
+) -> None:
+    args, kwargs = example(model, inputs) if dynamic or shapes else bind(model, inputs)
+    if dynamic:
+        shapes = batch_shapes(model, (args, kwargs), "batch")
     try:
         program = torch.onnx.export(
             model, args, kwargs=kwargs, dynamo=True, dynamic_shapes=shapes, verbose=False, external_data=False
@@ -113,21 +139,26 @@ def _write(model: nn.Module, inputs: Inputs, path: Path, dynamic: bool) -> None:
         raise
     except Exception as error:
         hint = "; if its batch cannot vary, pass dynamic_batch=False" if dynamic else ""
+        if shapes and not dynamic:
+            hint = "; if one of its sizes cannot vary, leave it out of dynamic_shapes"
         raise FileError(f"ONNX cannot express {type(model).__name__}: {first_line(error)}{hint}") from error
 
 
-def _difference(model: nn.Module, session: Any, arguments: Arguments, batches: Sequence[int]) -> float:
+def _fresh(arguments: Arguments, batches: Sequence[int]) -> list[Arguments]:
     generator = torch.Generator().manual_seed(0)
+    return [fresh(with_batch(arguments, size), generator) for size in batches]
+
+
+def _difference(model: nn.Module, session: Any, samples: Sequence[Arguments]) -> float:
     differences = [0.0]
-    for size in batches:
-        args, kwargs = drawn = fresh(with_batch(arguments, size), generator)
+    for args, kwargs in samples:
         try:
             with torch.no_grad(), evaluating(model):
                 expected = [t for t in tree_leaves(model(*args, **kwargs)) if isinstance(t, Tensor)]
-            got = session.run(None, feed(session, drawn))
+            got = session.run(None, feed(session, (args, kwargs)))
         except Exception as error:
             raise FileError(
-                f"the ONNX export cannot be checked at batch {size}: {first_line(error)}"
+                f"the ONNX export cannot be checked on {describe((args, kwargs))}: {first_line(error)}"
             ) from error
         if len(expected) != len(got):
             raise FileError(f"the ONNX export has {len(got)} outputs, PyTorch has {len(expected)}")

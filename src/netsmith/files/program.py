@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from netsmith.contracts import Inputs
 from netsmith.errors import FileError
-from netsmith.files.inputs import batch_shapes, batch_size, example
+from netsmith.files.inputs import Dims, batch_shapes, batch_size, example, named_shapes
 from netsmith.files.messages import first_line, one_line
 from netsmith.files.quiet import quiet
 from netsmith.modes import evaluating
@@ -33,8 +33,10 @@ _ALLOWED = re.compile(
 """The parts of torch's format that hold no pickle and no compiled code."""
 
 
-def program_members(model: nn.Module, inputs: Inputs, content: Mapping[str, Tensor]) -> dict[str, bytes]:
-    """Export ``model`` in eval mode and return the members to store; the batch varies where it can.
+def program_members(
+    model: nn.Module, inputs: Inputs, content: Mapping[str, Tensor], dims: Dims | None = None
+) -> dict[str, bytes]:
+    """Export ``model`` in eval mode and return the members to store; ``dims`` vary, or else the batch.
 
     Weights that ``content`` already holds, byte for byte, are not stored again. The example inputs and the
     stack traces torch would add (the former as a pickle) are left out.
@@ -44,7 +46,7 @@ def program_members(model: nn.Module, inputs: Inputs, content: Mapping[str, Tens
     """
     try:
         with quiet(), torch.no_grad(), evaluating(model):
-            program = _export(model, inputs)
+            program = _export(model, inputs, dims)
             buffer = io.BytesIO()
             torch.export.save(program, buffer)
     except FileError:
@@ -81,11 +83,13 @@ def load_members(members: Mapping[str, bytes], index: Any, content: Mapping[str,
         return torch.export.load(buffer)
 
 
-def _export(model: nn.Module, inputs: Inputs) -> ExportedProgram:
+def _export(model: nn.Module, inputs: Inputs, dims: Dims | None) -> ExportedProgram:
     from torch.export import Dim, export
 
     arguments = example(model, inputs)
     shapes = batch_shapes(model, arguments, Dim.AUTO) if batch_size(arguments) else None
+    if dims is not None:
+        shapes = named_shapes(model, arguments, dims, Dim.AUTO)
     program = export(model, *arguments, dynamic_shapes=shapes)
     program.example_inputs = None
     for node in program.graph.nodes:

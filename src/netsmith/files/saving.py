@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from netsmith.contracts import Inputs
 from netsmith.errors import FileError
-from netsmith.files.architecture import describe
+from netsmith.files.architecture import Description, describe
 from netsmith.files.archive import write_archive
+from netsmith.files.inputs import Dims
 from netsmith.files.program import program_members
 from netsmith.files.values import UnstorableError
 from netsmith.wrappers import unwrapped
@@ -27,6 +28,7 @@ def save(
     path: str | os.PathLike[str],
     *,
     inputs: Inputs | None = None,
+    dynamic_shapes: Dims | None = None,
     records: Iterable[Mapping[str, Any]] | None = None,
 ) -> Path:
     """Save a model with its architecture, so that :func:`load` gives it back bit for bit.
@@ -42,6 +44,8 @@ def save(
         path: where to; written whole or not at all.
         inputs: example inputs (tensor, tuple or dict); the file then also carries the exported program in
             eval mode, which runs without the model's classes (:func:`load_program`).
+        dynamic_shapes: for each argument the dimensions in which the program takes other sizes, by name; by
+            default the batch.
         records: the edit records; those of the model by default.
 
     Returns:
@@ -75,19 +79,17 @@ def save(
         WEIGHTS: to_safetensors(found.content),
     }
     if inputs is not None:
-        members |= _program(model, inputs, found.content, found.omitted)
+        members |= _program(model, inputs, dynamic_shapes, found)
     write_archive(path, members)
     return Path(path)
 
 
-def _program(
-    model: nn.Module, inputs: Inputs, content: Mapping[str, Tensor], omitted: list[str]
-) -> dict[str, bytes]:
+def _program(model: nn.Module, inputs: Inputs, dims: Dims | None, found: Description) -> dict[str, bytes]:
     try:
-        return program_members(model, inputs, content)
+        return program_members(model, inputs, found.content, dims)
     except FileError as error:
-        if omitted:
-            raise FileError(f"cannot save {type(model).__name__}: {omitted[0]}, and {error}") from error
+        if found.omitted:
+            raise FileError(f"cannot save {type(model).__name__}: {found.omitted[0]}, and {error}") from error
         warnings.warn(f"the file carries no exported program: {error}", stacklevel=3)
         return {}
 

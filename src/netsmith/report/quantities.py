@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from netsmith.report.units import accuracy, count, energy, number, size, time
+from netsmith.report.units import accuracy, count, energy, number, plain, size, time
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,10 @@ COSTS = (
     LATENCY,
     Quantity("energy_j", "energy", "Energy", energy),
 )
+"""What a budget can limit."""
+SHOWN = (
+    Quantity("perplexity", "", "Perplexity", plain),
+    *COSTS,
+    Quantity("eager_s", "", "Latency in PyTorch", time),
+)
+"""What is set against each other before and after, beside accuracy."""

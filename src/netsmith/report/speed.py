@@ -47,4 +47,11 @@ def _parity(result: Mapping[str, Any]) -> Markup:
     text = (
         f"The exported ONNX file and PyTorch differ by at most {difference:.1e} (relative) on fresh inputs."
     )
-    return tag("p", text, class_="note")
+    return tag("p", " ".join([text, *_inputs(result)]), class_="note")
+
+
+def _inputs(result: Mapping[str, Any]) -> list[str]:
+    """Return a sentence with the inputs of the exported file: a number is fixed, a name varies."""
+    shapes = (result.get("export") or {}).get("inputs") or {}
+    written = [f"{name} [{', '.join(map(str, sizes))}]" for name, sizes in shapes.items()]
+    return [f"It takes {', '.join(written)}; sizes with a name vary."] if written else []

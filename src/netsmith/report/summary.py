@@ -8,7 +8,7 @@ from typing import Any
 from netsmith.report.bars import pair
 from netsmith.report.limits import Limit, limits
 from netsmith.report.markup import Markup, join, section, table, tag
-from netsmith.report.quantities import ACCURACY, COSTS, LATENCY, MACS, Quantity
+from netsmith.report.quantities import ACCURACY, COSTS, LATENCY, MACS, SHOWN, Quantity
 from netsmith.report.units import MISSING, number, percent, points, ratio, times
 
 
@@ -126,7 +126,7 @@ def comparison_table(result: Mapping[str, Any]) -> Markup:
     before, after = result.get("before"), result.get("after")
     asked = {limit.quantity.key: limit for limit in limits(result)}
     rows = []
-    for quantity in (ACCURACY, *COSTS):
+    for quantity in (ACCURACY, *SHOWN):
         first, last = quantity.of(before), quantity.of(after)
         if first is None and last is None:
             continue

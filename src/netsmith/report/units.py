@@ -59,6 +59,16 @@ def count(value: Any) -> str:
     return scaled(value, "", LARGE)
 
 
+def plain(value: Any) -> str:
+    """Return a number without a unit.
+
+    >>> plain(127.31), plain(None) == MISSING
+    ('127', True)
+    """
+    amount = number(value)
+    return MISSING if amount is None else significant(amount)
+
+
 def size(value: Any) -> str:
     """Return bytes in steps of 1000."""
     return scaled(value, "B", LARGE)

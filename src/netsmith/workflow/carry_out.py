@@ -65,7 +65,6 @@ def run(
     """
     from netsmith import report
     from netsmith.edits import records
-    from netsmith.files import save
 
     started = time.perf_counter()
     say = printer(progress)
@@ -109,11 +108,21 @@ def run(
         },
         path=folder,
     )
-    save(small, folder / MODEL, inputs=planned.inputs)
+    _save(small, planned, folder / MODEL)
     report.write(result.to_json(), folder / REPORT)
     # Last, because a folder with a result is a finished run.
     write_json(folder / RESULT, result.to_json())
     return result
+
+
+def _save(small: nn.Module, planned: Plan, path: Path) -> None:
+    from netsmith.files import save
+
+    varying = planned.task.varying
+    if varying is None:
+        save(small, path, inputs=planned.inputs)
+    else:
+        save(small, path, inputs=varying.example, dynamic_shapes=varying.dims)
 
 
 def _shape(

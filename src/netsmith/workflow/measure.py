@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netsmith.tasks.batches import size_of
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -35,8 +37,8 @@ class Measured:
 def measure(before: nn.Module, after: nn.Module, task: Task, inputs: Inputs, onnx: Path) -> Measured:
     """Measure two networks on one task, and leave the second as ONNX.
 
-    Accuracy on the held-out data; MACs of one pass over ``inputs``; latency of one input in ONNX Runtime, the
-    two timed in turns; energy from the published table.
+    The task's metrics on the held-out data; MACs of one pass over ``inputs``; latency of one input in ONNX
+    Runtime, the two timed in turns, and in PyTorch; energy from the published table.
 
     Args:
         before: the original, on the CPU.
@@ -45,17 +47,28 @@ def measure(before: nn.Module, after: nn.Module, task: Task, inputs: Inputs, onn
         inputs: example inputs of one sample.
         onnx: where the second network is exported to.
     """
-    from netsmith.files import export
-
+    samples = _samples(task, inputs)
     with tempfile.TemporaryDirectory() as scratch:
-        original = export(before, inputs, Path(scratch) / "before.onnx", batches=BATCHES)
-        exported = export(after, inputs, onnx, batches=BATCHES)
-        seconds = _timed({"before": original.path, "after": exported.path}, inputs, exported.batches)
-    costs = {which: _costs(model, inputs) for which, model in (("before", before), ("after", after))}
-    first = exported.batches[0]
+        original = _exported(before, task, inputs, Path(scratch) / "before.onnx")
+        exported = _exported(after, task, inputs, onnx)
+        seconds = _timed({"before": original.path, "after": exported.path}, samples)
+    networks = {"before": before, "after": after}
+    costs = {which: _costs(model, inputs) for which, model in networks.items()}
+    eager = _eager(networks, inputs)
+    first = next(iter(samples))
+    rows = {
+        which: {
+            **task.measure(model),
+            **{name: costs[which][name] for name in ("params", "macs", "bytes")},
+            "latency_s": seconds[which][first],
+            "eager_s": eager[which],
+            "energy_j": costs[which]["energy"],
+        }
+        for which, model in networks.items()
+    }
     return Measured(
-        before=_row(task.evaluate(before), costs["before"], seconds["before"][first]),
-        after=_row(task.evaluate(after), costs["after"], seconds["after"][first]),
+        before=rows["before"],
+        after=rows["after"],
         details={
             "layers": _layers(costs["before"]["layers"], costs["after"]["layers"]),
             "frozen": costs["before"]["frozen"],
@@ -66,19 +79,55 @@ def measure(before: nn.Module, after: nn.Module, task: Task, inputs: Inputs, onn
     )
 
 
-def _timed(paths: dict[str, Path], inputs: Inputs, batches: tuple[int, ...]) -> dict[str, dict[int, float]]:
-    """Time files in turns for half a second per batch size; short calls need many rounds to be told apart."""
+def _samples(task: Task, inputs: Inputs) -> dict[int, Inputs]:
+    """Return what to time on, by the number of samples: the example, and a batch."""
+    from netsmith.files.inputs import with_batch
+
+    if task.varying is None:
+        return {size: with_batch(inputs, size) for size in BATCHES}
+    sizes = dict.fromkeys(min(size, size_of(task.test)) for size in BATCHES)
+    return {size: inputs if size == 1 else task.example(size) for size in sizes}
+
+
+def _exported(model: nn.Module, task: Task, inputs: Inputs, path: Path) -> Exported:
+    """Export a network with the sizes varying that the task says; all fixed where the network has them so."""
+    from netsmith.errors import FileError
+    from netsmith.files import export
+
+    if task.varying is None:
+        return export(model, inputs, path, batches=BATCHES)
+    samples = tuple(_samples(task, inputs).values())
+    example, dims = task.varying.example, task.varying.dims
+    try:
+        return export(model, example, path, dynamic_shapes=dims, samples=samples)
+    except FileError:
+        return export(model, inputs, path, dynamic_batch=False, samples=samples[:1])
+
+
+def _timed(paths: dict[str, Path], samples: dict[int, Inputs]) -> dict[str, dict[int, float]]:
+    """Time files in turns for half a second per sample; short calls need many rounds to be told apart."""
     from netsmith.files import time_onnx
+    from netsmith.files.inputs import batch_size
 
     seconds: dict[str, dict[int, float]] = {name: {} for name in paths}
-    for batch in batches:
-        tried = time_onnx(paths, inputs, batches=(batch,), repeats=3, threads=THREADS)
-        rounds = HALF_SECOND / sum(times[batch] for times in tried.values())
+    for size, inputs in samples.items():
+        batches = (batch_size(inputs) or 1,)
+        tried = time_onnx(paths, inputs, batches=batches, repeats=3, threads=THREADS)
+        rounds = HALF_SECOND / sum(times[batches[0]] for times in tried.values())
         repeats = int(min(max(rounds, FEWEST), MOST))
-        timed = time_onnx(paths, inputs, batches=(batch,), repeats=repeats, threads=THREADS)
+        timed = time_onnx(paths, inputs, batches=batches, repeats=repeats, threads=THREADS)
         for name, times in timed.items():
-            seconds[name].update(times)
+            seconds[name][size] = times[batches[0]]
     return seconds
+
+
+def _eager(networks: dict[str, nn.Module], inputs: Inputs) -> dict[str, float]:
+    """Return the seconds of one pass in PyTorch, the faster of two tries each, in turns."""
+    from netsmith.cost.runners import TorchEager
+
+    runner = TorchEager(threads=THREADS)
+    tries = [{which: runner.model(model, inputs) for which, model in networks.items()} for _ in range(2)]
+    return {which: min(one[which] for one in tries) for which in networks}
 
 
 def macs(model: nn.Module, inputs: Inputs) -> float:
@@ -115,17 +164,6 @@ def _costs(model: nn.Module, inputs: Inputs) -> dict[str, Any]:
     return {**cost.total(), "layers": cost.layers(), "frozen": frozen}
 
 
-def _row(accuracy: float, costs: dict[str, Any], latency: float) -> dict[str, float]:
-    return {
-        "accuracy": accuracy,
-        "params": costs["params"],
-        "macs": costs["macs"],
-        "bytes": costs["bytes"],
-        "latency_s": latency,
-        "energy_j": costs["energy"],
-    }
-
-
 def _layers(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the original's layers beside what is left of each; a layer that is gone has nothing left."""
     left = {layer["name"]: layer for layer in after}
@@ -155,4 +193,5 @@ def _latency(seconds: dict[str, dict[int, float]]) -> dict[str, Any]:
 
 
 def _parity(exported: Exported) -> dict[str, Any]:
-    return {"max_relative_difference": exported.difference, "bytes": exported.bytes}
+    shapes = {name: list(sizes) for name, sizes in exported.shapes.items()}
+    return {"max_relative_difference": exported.difference, "bytes": exported.bytes, "inputs": shapes}

@@ -101,7 +101,10 @@ def gather(tracer: Tracer, call: Call) -> Axes:
 
 
 def scatter(tracer: Tracer, call: Call) -> Axes:
-    """``(self, dim, index, source, ...)``: entries of the source go to indices of one dimension of self."""
+    """``(self, dim, index, source, ...)``: entries of the source go to indices of one dimension of self.
+
+    Where they are added up, each is a multiply-accumulate of the sparse matrix that the indices stand for.
+    """
     axes = list(tracer.axes(call.args[0]))
     dim = int(call.args[1]) % max(len(axes), 1)
     source = call.argument(3, "src")
@@ -120,7 +123,15 @@ def scatter(tracer: Tracer, call: Call) -> Axes:
                 tracer.equate(axes[position], places[position])
     if entries is not None:
         tracer.freeze(entries[dim], BY_INDEX)
+        if _adds(call):
+            call.operation.scale = 1
+            call.operation.iterations = tuple(entry.without_leaf() for entry in entries)
     return tuple(axes)
+
+
+def _adds(call: Call) -> bool:
+    name = call.operation.name.partition(".")[0].rstrip("_")
+    return name in ("scatter_add", "index_add") or call.argument(4, "reduce") in ("sum", "mean")
 
 
 def index_put(tracer: Tracer, call: Call) -> Any:
