@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from netsmith.calling import call_arguments
 from netsmith.closeness import relative_difference, tolerance
 from netsmith.contracts import Inputs
 from netsmith.errors import EditError
-from netsmith.graph.running import call_arguments
 from netsmith.modes import evaluating
 
 

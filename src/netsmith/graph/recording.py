@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from netsmith.calling import call_arguments
 from netsmith.contracts import Inputs
 from netsmith.errors import TraceError
 from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.flow import Flow, ModuleCall, Step, Value
-from netsmith.graph.running import call_arguments, describe, plain_kernels, tensors_in
+from netsmith.graph.running import describe, plain_kernels, tensors_in
 from netsmith.graph.tracer import operator_name, tensor_arguments
 from netsmith.modes import evaluating
 from netsmith.wrappers import uncompiled
