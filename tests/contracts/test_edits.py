@@ -26,7 +26,19 @@ def half(graph):
     return {group.name: torch.arange(group.size) % 2 == 0 for group in graph.groups}
 
 
-EDITS = {"remove": (ns.edits.remove, half, {"nobody:0": torch.ones(3, dtype=torch.bool)})}
+def doubled(graph):
+    return {group.name: range(group.size) for group in graph.groups}
+
+
+def widened(graph):
+    return {graph.groups[0].name: graph.groups[0].size + 2}
+
+
+EDITS = {
+    "remove": (ns.edits.remove, half, {"nobody:0": torch.ones(3, dtype=torch.bool)}),
+    "split": (ns.edits.split, doubled, {"0.weight:0": [8]}),
+    "widen": (ns.edits.widen, widened, {"0.weight:0": 3}),
+}
 
 
 @pytest.fixture(params=EDITS)

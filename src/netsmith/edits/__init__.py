@@ -8,5 +8,18 @@ from netsmith.edits.optimizer import rebind
 from netsmith.edits.records import records
 from netsmith.edits.remove import remove
 from netsmith.edits.replay import replay
+from netsmith.edits.split import split
+from netsmith.edits.widen import widen
 
-__all__ = ["bypass", "deepen", "describe", "factorise", "rebind", "records", "remove", "replay"]
+__all__ = [
+    "bypass",
+    "deepen",
+    "describe",
+    "factorise",
+    "rebind",
+    "records",
+    "remove",
+    "replay",
+    "split",
+    "widen",
+]

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -27,10 +26,13 @@ from netsmith.graph.sizes import Attribute, Requirement, attributes_in, evaluate
 def mended(
     modules: Mapping[str, nn.Module],
     graph: StructureGraph,
-    alive: NDArray[np.bool_],
+    alive: NDArray[Any],
     changed: Mapping[str, tuple[int, ...]],
 ) -> dict[str, dict[str, Any]]:
-    """Return, per module path, the attributes that must change with the new shapes."""
+    """Return, per module path, the attributes that must change with the new shapes.
+
+    ``alive`` says per channel whether it stays, or how many there will be of it.
+    """
     by_module: dict[str, Operation] = {}
     for ran in graph.operations:
         if ran.constants or ran.widths:
@@ -48,7 +50,7 @@ def mended(
     return found
 
 
-def _required(graph: StructureGraph, alive: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
+def _required(graph: StructureGraph, alive: NDArray[Any]) -> dict[str, dict[str, Any]]:
     """Solve for the attributes of the user's own modules that sizes in the forward pass were derived from.
 
     An attribute that is a size itself is the width it sizes; any other is tried with every value that one of

@@ -7,14 +7,18 @@ from netsmith.edits.deepen import KIND as DEEPEN
 from netsmith.edits.factorise import KIND as FACTORISE
 from netsmith.edits.kind import Kind
 from netsmith.edits.records import Record
-from netsmith.edits.remove import apply_record, describe_record, invert_record
+from netsmith.edits.remove import KIND as REMOVE
+from netsmith.edits.split import KIND as SPLIT
+from netsmith.edits.widen import KIND as WIDEN
 from netsmith.errors import EditError
 
 KINDS: dict[str, Kind] = {
     "bypass": BYPASS,
     "deepen": DEEPEN,
     "factorise": FACTORISE,
-    "remove": Kind(apply_record, invert_record, describe_record),
+    "remove": REMOVE,
+    "split": SPLIT,
+    "widen": WIDEN,
 }
 
 

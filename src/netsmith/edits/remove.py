@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from netsmith.contracts import Keep
 from netsmith.edits.attributes import mended
+from netsmith.edits.kind import Kind
 from netsmith.edits.records import Record, records, remember
 from netsmith.edits.slicing import apply, cut, known, noted, plain
 from netsmith.errors import EditError
@@ -109,3 +110,6 @@ def describe_record(record: Record) -> str:
     """Return one line: how many channels went from which groups."""
     parts = [f"{len(gone)} channels from {name}" for name, gone in record.get("groups", {}).items()]
     return f"remove {', '.join(parts) or 'nothing'}"
+
+
+KIND = Kind(apply_record, invert_record, describe_record)

@@ -28,7 +28,8 @@ class Operation:
     """An operator that ran: where, on what, and what it cost.
 
     MACs are ``scale`` times the product of the kept sizes of ``iterations``. ``constants`` are the integers
-    handed to the operator that must follow the structure (the groups of a convolution, say).
+    handed to the operator that must follow the structure (the groups of a convolution, say). ``sources`` has,
+    per tensor argument, the index of the operation that made it (-1: a parameter, a buffer, an input).
     """
 
     index: int
@@ -39,6 +40,7 @@ class Operation:
     geometry: dict[str, Any] = field(default_factory=dict)
     inputs: tuple[Axes, ...] = ()
     outputs: tuple[Axes, ...] = ()
+    sources: tuple[int, ...] = ()
     scale: int = 0
     iterations: tuple[Dim, ...] = ()
     widths: dict[str, Dim] = field(default_factory=dict)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from netsmith.graph.own_rules import OwnRules
 from netsmith.graph.sizes import Requirement
 from netsmith.graph.solve import Solution, stack
 
+COUNTS = frozenset((torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64))
 NEVER_USED = "never used in the forward pass"
 
 
@@ -84,30 +86,36 @@ class StructureGraph:
         """Return the keep that removes nothing."""
         return {group.name: torch.ones(group.size, dtype=torch.bool) for group in self.groups}
 
-    def survivors(self, keep: Keep | None) -> NDArray[np.bool_]:
+    def survivors(self, keep: Keep | None) -> NDArray[Any]:
         """Return, per channel number, whether it stays; the last entry stands for "nobody" and stays.
+
+        Where ``keep`` holds whole numbers instead of truth values they say how many of each channel there
+        will be, and so do the numbers returned.
 
         Raises:
             EditError: ``keep`` names an unknown group, has the wrong shape, or would remove a whole group.
         """
-        alive = np.ones(self._channel_count + 1, dtype=bool)
-        for name, mask in (keep or {}).items():
+        keep = keep or {}
+        counted = any(mask.dtype in COUNTS for mask in keep.values())
+        alive = np.ones(self._channel_count + 1, dtype=np.int64 if counted else bool)
+        for name, mask in keep.items():
             group = self.group(name)
             if tuple(mask.shape) != (group.size,):
                 raise EditError(f"keep[{name!r}] has shape {tuple(mask.shape)}, expected ({group.size},)")
             if not bool(mask.any()):
                 raise EditError(f"keep[{name!r}] removes all {group.size} channels; at least one must stay")
-            alive[group.channels] = mask.detach().cpu().numpy().astype(bool)
+            alive[group.channels] = mask.detach().cpu().numpy().astype(alive.dtype)
         return alive
 
-    def kept(self, dim: Dim, alive: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which indices of a dimension stay."""
+    def kept(self, dim: Dim, alive: NDArray[Any]) -> NDArray[Any]:
+        """Return which indices of a dimension stay, or how many there will be of each."""
         if not dim.owners:
-            return np.ones(dim.size, dtype=bool)
-        return np.asarray(alive[self._owners(dim)].all(axis=1), dtype=bool)
+            return np.ones(dim.size, dtype=alive.dtype)
+        rows = alive[self.owners(dim)]
+        return np.asarray(rows.all(axis=1) if alive.dtype == bool else rows.prod(axis=1))
 
-    def width(self, dim: Dim, alive: NDArray[np.bool_]) -> int:
-        """Return how many indices of a dimension stay."""
+    def width(self, dim: Dim, alive: NDArray[Any]) -> int:
+        """Return how many indices a dimension will have."""
         return int(self.kept(dim, alive).sum()) if dim.owners else dim.size
 
     def widths(self, operation: Operation, keep: Keep | None = None) -> dict[str, int]:
@@ -115,7 +123,7 @@ class StructureGraph:
         alive = self.survivors(keep)
         return {name: self.width(dim, alive) for name, dim in operation.widths.items()}
 
-    def shapes(self, alive: NDArray[np.bool_]) -> dict[str, tuple[int, ...]]:
+    def shapes(self, alive: NDArray[Any]) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter and buffer after a cut."""
         shapes: dict[str, list[int]] = {name: [] for name in self.itemsize}
         for leaf, dim in self._leaves.items():
@@ -131,7 +139,19 @@ class StructureGraph:
                 found.setdefault(leaf.tensor, {})[leaf.dim] = np.flatnonzero(kept)
         return found
 
-    def _owners(self, dim: Dim) -> Elements:
+    def leaves(self) -> Iterator[tuple[Leaf, Dim]]:
+        """Yield every dimension of every parameter and buffer."""
+        yield from self._leaves.items()
+
+    def role(self, leaf: Leaf) -> Role:
+        """Return what a parameter dimension does with its channels."""
+        return self._roles.get(leaf, "along")
+
+    def owners(self, dim: Dim) -> Elements:
+        """Return the numbers of the channels that own each index, ``[size, owners]``.
+
+        The highest number, one beyond the last channel, stands for nobody.
+        """
         key = tuple(id(array) for array in dim.owners)
         found = self._resolved.get(key)
         if found is None:

@@ -77,6 +77,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._in_torch_module: list[bool] = [False]
         self._axes: dict[int, tuple[Tensor, Axes]] = {}
         self._leaf_names: dict[int, str] = {}
+        self._maker: dict[int, int] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -212,7 +213,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = rule(self, call)
         if isinstance(kwargs.get("out"), Tensor):
             result = self._written_into(self.axes(kwargs["out"]), result)
-        operation.outputs = self._assign_outputs(output, result)
+        operation.outputs = self._assign_outputs(output, result, operation.index)
         self.operations.append(operation)
         return output
 
@@ -222,6 +223,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if leaf_names:
             self.used.update(leaf_names)
         operation.inputs = tuple(self.axes(argument) for argument in arguments)
+        operation.sources = tuple(self._maker.get(id(argument), -1) for argument in arguments)
         operation.parameters = self._parameters_of(operation.inputs)
 
     @property
@@ -252,10 +254,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return result
         return tuple(self.equate(dim, old).without_leaf() for dim, old in zip(result, target, strict=True))
 
-    def _assign_outputs(self, output: Any, result: Any) -> tuple[Axes, ...]:
+    def _assign_outputs(self, output: Any, result: Any, index: int) -> tuple[Axes, ...]:
         if isinstance(output, Tensor):
+            self._maker[id(output)] = index
             return (self.assign(output, result),)
         tensors = tensor_arguments((output,), {})
+        self._maker.update((id(tensor), index) for tensor in tensors)
         if not tensors:
             return ()
         if result and isinstance(result[0], Dim):
