@@ -41,6 +41,9 @@ class Table:
     def module(self, value: Any) -> Any:
         return self.number(value) if isinstance(value, nn.Module) else self.found[value]
 
+    def object(self, value: Any) -> Any:
+        return self.found[value] if isinstance(value, int) else self.number(value)
+
     def class_(self, name: str, base: type) -> type:
         if (found := ClassFinder().find(name, base)) is None:
             raise MissingClassError(name)
@@ -53,7 +56,9 @@ def there_and_back(value: Any) -> Any:
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False) | st.binary()
-hashable = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3))
+hashable = st.recursive(
+    scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3), max_leaves=8
+)
 plain = st.recursive(
     hashable,
     lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(hashable, inner, max_size=3),

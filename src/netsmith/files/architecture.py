@@ -43,6 +43,7 @@ class _Writer:
 
     modules: list[tuple[str, nn.Module]] = field(default_factory=list)
     tensors: list[tuple[str, Tensor]] = field(default_factory=list)
+    objects: list[tuple[str, Any]] = field(default_factory=list)
     numbers: dict[int, int] = field(default_factory=dict)
     own: dict[int, list[Any]] = field(default_factory=dict)
     """Attributes that tensors carry themselves, by the tensor's number."""
@@ -50,6 +51,9 @@ class _Writer:
 
     def module(self, value: nn.Module) -> int:
         return self._number(self.modules, value)
+
+    def object(self, value: Any) -> int:
+        return self._number(self.objects, value)
 
     def tensor(self, value: Tensor) -> int:
         check_storable(value)
@@ -78,23 +82,25 @@ def describe(model: nn.Module) -> Description:
     for writer.place, tensor in (*model.named_parameters(), *model.named_buffers()):
         with contextlib.suppress(UnstorableError):
             writer.tensor(tensor)
-    # Attributes can lead to modules that are registered nowhere; the table grows while it is read.
-    for path, module in writer.modules:
-        entries.append(_describe_module(path, module, writer, omitted))
+    # Attributes can lead to modules that are registered nowhere, and objects to further ones; the tables grow
+    # while they are read.
+    objects: list[dict[str, Any]] = []
+    while len(entries) < len(writer.modules) or len(objects) < len(writer.objects):
+        for path, module in writer.modules[len(entries) :]:
+            entries.append(_describe_module(path, module, writer, omitted))
+        for path, value in writer.objects[len(objects) :]:
+            attributes = [pair for k, v in vars(value).items() for pair in _item(path, k, v, writer, omitted)]
+            objects.append({"class": class_name(type(value)), "attributes": attributes})
     tensors, content = describe_tensors(writer.tensors)
     for number, own in writer.own.items():
         tensors[number]["attributes"] = own
-    return Description({"modules": entries, "tensors": tensors, "omitted": omitted}, content, omitted)
+    architecture = {"modules": entries, "objects": objects, "tensors": tensors, "omitted": omitted}
+    return Description(architecture, content, omitted)
 
 
 def _describe_module(path: str, module: nn.Module, writer: _Writer, omitted: list[str]) -> dict[str, Any]:
     def item(name: str, value: Any) -> list[Any]:
-        writer.place = f"{path}.{name}" if path else name
-        try:
-            return [[name, encode(value, writer)]]
-        except (UnstorableError, RecursionError) as error:
-            omitted.append(f"attribute {name!r} of {_where(path)} is {error or 'nested too deeply'}")
-            return []
+        return _item(path, name, value, writer, omitted)
 
     for kind in _RUNNING_HOOKS:
         if hooks := vars(module)[kind]:
@@ -113,6 +119,16 @@ def _describe_module(path: str, module: nn.Module, writer: _Writer, omitted: lis
         "children": [[k, None if v is None else writer.module(v)] for k, v in module._modules.items()],
         "attributes": [pair for k, v in vars(module).items() if k not in BASE_STATE for pair in item(k, v)],
     }
+
+
+def _item(path: str, name: str, value: Any, writer: _Writer, omitted: list[str]) -> list[Any]:
+    """Return ``[[name, value as plain data]]``, or nothing where it cannot be stored, which is noted."""
+    writer.place = f"{path}.{name}" if path else name
+    try:
+        return [[name, encode(value, writer)]]
+    except (UnstorableError, RecursionError) as error:
+        omitted.append(f"attribute {name!r} of {_where(path)} is {error or 'nested too deeply'}")
+        return []
 
 
 def _warn_of_loading_hooks(path: str, module: nn.Module) -> None:

@@ -36,6 +36,10 @@ class ClassFinder:
             bare.setdefault(cls.__name__, []).append(cls)
         self._bare = {name: found[0] for name, found in bare.items() if len(found) == 1}
 
+    def given(self, name: str) -> bool:
+        """Whether the caller gave a class for this name."""
+        return name in self._given or name.rpartition(":")[2].rpartition(".")[2] in self._bare
+
     def find(self, name: str, base: type) -> type | None:
         """Return the subclass of ``base`` that is called ``name``, or None; nothing is imported for it."""
         bare = name.rpartition(":")[2].rpartition(".")[2]

@@ -1,7 +1,8 @@
 """The functions an attribute in a file may name.
 
-torch.nn.functional's own, and those of torch that are tensor methods too: they only compute on tensors, none
-opens a file, imports or calls back. Anything wider (``torch.load``, ``os.system``) would let a file run code.
+torch.nn.functional's own, torch.fft's, and those of torch that are tensor methods too: they only compute on
+tensors, none opens a file, imports or calls back. Anything wider (``torch.load``,
+``os.system``) would let a file run code.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ def _functions() -> dict[str, Any]:
     for name, value in vars(torch).items():
         if isinstance(value, types.BuiltinFunctionType) and hasattr(Tensor, name):
             found[f"torch:{name}"] = value
+    for name, value in vars(torch.fft).items():
+        if isinstance(value, types.BuiltinFunctionType):
+            found[f"torch.fft:{name}"] = value
     for name, value in vars(F).items():
         native = isinstance(value, types.BuiltinFunctionType)
         dispatched = getattr(value, "__qualname__", "").startswith("boolean_dispatch.<locals>")

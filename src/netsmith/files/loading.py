@@ -29,7 +29,8 @@ def load(path: str | os.PathLike[str], *, classes: Classes = (), into: nn.Module
 
     Safe on a file from anyone: nothing is unpickled, nothing is imported because the file says so, no
     constructor runs. Only ``nn.Module`` classes of torch.nn, of netsmith, of modules the process has already
-    imported (``__main__`` too) and of ``classes`` are built, and their attributes are plain data.
+    imported (``__main__`` too) and of ``classes`` are built, and their attributes are plain data. So are
+    those of plain objects, whose classes must be from the packages the others are from, or among ``classes``.
 
     Args:
         path: a file of :func:`save`.

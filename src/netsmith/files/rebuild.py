@@ -11,6 +11,7 @@ from torch.nn.utils import parametrize
 from netsmith.errors import FileError
 from netsmith.files.architecture import BASE_STATE
 from netsmith.files.classes import ClassFinder
+from netsmith.files.objects import comes_with, is_plain
 from netsmith.files.values import MissingClassError, decode
 
 _TENSORS = ("parameters", "buffers")
@@ -20,9 +21,14 @@ class _Reader:
     """What the numbers and names in an architecture stand for."""
 
     def __init__(
-        self, modules: Sequence[nn.Module | None], tensors: Sequence[Tensor], finder: ClassFinder
+        self,
+        architecture: dict[str, Any],
+        modules: Sequence[nn.Module | None],
+        tensors: Sequence[Tensor],
+        finder: ClassFinder,
     ) -> None:
-        self.modules, self.tensors, self.finder = modules, tensors, finder
+        self.architecture, self.modules, self.tensors, self.finder = architecture, modules, tensors, finder
+        self.objects: dict[int, Any] = {}
 
     def module(self, index: int) -> nn.Module:
         found = _at(self.modules, index)
@@ -34,6 +40,24 @@ class _Reader:
 
     def tensor(self, index: int) -> Tensor:
         return _at(self.tensors, index)  # type: ignore[no-any-return]
+
+    def object(self, index: int) -> Any:
+        if index not in self.objects:
+            entry = _at(self.architecture.get("objects", ()), index)
+            made: Any = object.__new__(self._plain_class(entry["class"]))
+            self.objects[index] = made
+            vars(made).update((str(name), decode(value, self)) for name, value in entry["attributes"])
+        return self.objects[index]
+
+    def _plain_class(self, name: str) -> type:
+        """Return the class of a plain object; it comes with the network, or the caller gave it."""
+        kind = self.class_(name, object)
+        modules = [entry["class"] for entry in self.architecture["modules"]]
+        if not (self.finder.given(name) or comes_with(name, modules)):
+            raise MissingClassError(name)
+        if not is_plain(kind):
+            raise TypeError(f"{name} is not a class of plain objects")
+        return kind
 
     def class_(self, name: str, base: type) -> type:
         found = self.finder.find(name, base)
@@ -63,7 +87,7 @@ def build(architecture: dict[str, Any], tensors: Sequence[Tensor], finder: Class
             raise MissingClassError(entry["class"])
         modules.append(object.__new__(cls))
         vars(modules[-1]).update(vars(nn.Module()))
-    reader = _Reader(modules, tensors, finder)
+    reader = _Reader(architecture, modules, tensors, finder)
     for entry, module in zip(entries, modules, strict=True):
         vars(module).update(_state(entry, reader))
     _mark_tensors(architecture, reader)
@@ -85,7 +109,7 @@ def fill(
         Exception: the architecture is not what ``describe`` writes.
     """
     modules = _matched(architecture["modules"], into)
-    reader = _Reader(modules, tensors, finder)
+    reader = _Reader(architecture, modules, tensors, finder)
     matched = [(e, m) for e, m in zip(architecture["modules"], modules, strict=True) if m is not None]
     states = [_state(entry, reader, kept=vars(module)) for entry, module in matched]
     _mark_tensors(architecture, reader)

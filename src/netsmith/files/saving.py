@@ -39,8 +39,9 @@ def save(
     hooks of ``state_dict`` (a warning says so) are not.
 
     Args:
-        model: any ``nn.Module`` whose attributes are plain data, tensors, modules or functions of
-            ``torch.nn.functional``; it may be on any device and is loaded on the CPU.
+        model: any ``nn.Module`` whose attributes are plain data, tensors, modules, functions of
+            ``torch.nn.functional`` or plain objects (a configuration) of such; it may be on any device and is
+            loaded on the CPU.
         path: where to; written whole or not at all.
         inputs: example inputs (tensor, tuple or dict); the file then also carries the exported program in
             eval mode, which runs without the model's classes (:func:`load_program`).

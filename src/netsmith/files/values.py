@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from netsmith.files.classes import class_name
 from netsmith.files.functions import FUNCTION_NAMES, FUNCTIONS
+from netsmith.files.objects import is_plain
 
 
 class UnstorableError(Exception):
@@ -32,6 +33,7 @@ class Writer(Protocol):
 
     def tensor(self, value: Tensor) -> int: ...  # noqa: D102
     def module(self, value: nn.Module) -> int: ...  # noqa: D102
+    def object(self, value: Any) -> int: ...  # noqa: D102
 
 
 class Reader(Protocol):
@@ -39,6 +41,7 @@ class Reader(Protocol):
 
     def tensor(self, index: int) -> Tensor: ...  # noqa: D102
     def module(self, index: int) -> nn.Module: ...  # noqa: D102
+    def object(self, index: int) -> Any: ...  # noqa: D102
     def class_(self, name: str, base: type) -> type: ...  # noqa: D102
 
 
@@ -104,6 +107,8 @@ def _encode_object(value: Any, writer: Writer) -> Any:
         return {"function": FUNCTION_NAMES[id(value)]}
     if type(value) is functools.partial:
         return {"partial": [encode(part, writer) for part in (value.func, value.args, value.keywords)]}
+    if is_plain(type(value)):
+        return {"object": writer.object(value)}
     raise UnstorableError(_what(value))
 
 
@@ -138,6 +143,8 @@ def _decode_object(kind: str, content: Any, reader: Reader) -> Any:
             return reader.tensor(content)
         case "module":
             return reader.module(content)
+        case "object":
+            return reader.object(content)
         case "weakref":
             return weakref.ref(reader.tensor(content))
         case "torch":
