@@ -3,7 +3,9 @@
 from netsmith.edits.bypass import bypass
 from netsmith.edits.deepen import deepen
 from netsmith.edits.factorise import factorise
+from netsmith.edits.fold import fold
 from netsmith.edits.kinds import describe
+from netsmith.edits.merge import merge
 from netsmith.edits.optimizer import rebind
 from netsmith.edits.records import records
 from netsmith.edits.remove import remove
@@ -12,14 +14,6 @@ from netsmith.edits.split import split
 from netsmith.edits.widen import widen
 
 __all__ = [
-    "bypass",
-    "deepen",
-    "describe",
-    "factorise",
-    "rebind",
-    "records",
-    "remove",
-    "replay",
-    "split",
-    "widen",
+    "bypass", "deepen", "describe", "factorise", "fold", "merge", "rebind", "records", "remove", "replay",
+    "split", "widen",
 ]

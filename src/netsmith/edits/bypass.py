@@ -22,6 +22,7 @@ from netsmith.edits.substitution import (
 from netsmith.errors import EditError
 from netsmith.graph.blocks import Block, block_at
 from netsmith.layers.pass_through import PassThrough
+from netsmith.wrappers import unwrapped
 
 PLAIN = (bool, int, float, str)
 
@@ -54,6 +55,7 @@ def bypass(
         >>> shallow.stage2[1]
         PassThrough(returns=0)
     """
+    model = unwrapped(model)
     chosen = [_block(model, block, inputs) for block in blocks]
     record: dict[str, Any] = {
         "kind": "bypass",

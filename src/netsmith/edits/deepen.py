@@ -19,6 +19,7 @@ from netsmith.graph.ranges import ranges_of
 from netsmith.graph.recording import flow_of
 from netsmith.graph.size_watch import is_torch_module
 from netsmith.layers.residual import Residual
+from netsmith.wrappers import unwrapped
 
 Style = Literal["identity", "residual"]
 LAYERS: dict[str, Any] = {"linear": nn.Linear, "conv1d": nn.Conv1d, "conv2d": nn.Conv2d, "conv3d": nn.Conv3d}
@@ -70,6 +71,7 @@ def deepen(
           (1): ReLU()
         )
     """
+    model = unwrapped(model)
     module = module_at(model, after)
     if style not in ("identity", "residual"):
         raise EditError(f"style={style!r} is not known; give 'identity' or 'residual'")

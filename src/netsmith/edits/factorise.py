@@ -21,6 +21,7 @@ from netsmith.edits.substitution import (
 )  # fmt: skip
 from netsmith.errors import EditError
 from netsmith.graph.size_watch import is_torch_module
+from netsmith.wrappers import unwrapped
 
 
 def factorise(
@@ -63,6 +64,7 @@ def factorise(
           (1): Linear(in_features=4, out_features=32, bias=True)
         )
     """
+    model = unwrapped(model)
     module = _factorisable(model, module_path)
     if (rank is None) == (energy is None):
         raise EditError(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from netsmith.edits.bypass import KIND as BYPASS
 from netsmith.edits.deepen import KIND as DEEPEN
 from netsmith.edits.factorise import KIND as FACTORISE
+from netsmith.edits.fold import KIND as FOLD
 from netsmith.edits.kind import Kind
+from netsmith.edits.merge import KIND as MERGE
 from netsmith.edits.records import Record
 from netsmith.edits.remove import KIND as REMOVE
 from netsmith.edits.split import KIND as SPLIT
@@ -16,6 +18,8 @@ KINDS: dict[str, Kind] = {
     "bypass": BYPASS,
     "deepen": DEEPEN,
     "factorise": FACTORISE,
+    "fold": FOLD,
+    "merge": MERGE,
     "remove": REMOVE,
     "split": SPLIT,
     "widen": WIDEN,
