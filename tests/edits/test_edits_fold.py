@@ -188,7 +188,7 @@ def test_what_cannot_be_proven_stays_with_its_reason(name):
     path = "own" if hasattr(model, "own") else "norm"
     model.extra, model.spare = nn.Conv2d(3, 2, 1).double(), nn.BatchNorm2d(2).double().eval()
     body = model.body
-    model.body = lambda s, x: (body(s, x), s.spare(s.extra(x * 1)))
+    model.body = lambda s, x: (body(s, x), s.spare(s.extra(x)))
     folded, (record,) = ns.edits.fold(model, IMAGE)
     assert reason in record["skipped"][path]
     assert [one["module"] for one in record["folds"]] == ["spare"]

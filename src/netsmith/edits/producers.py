@@ -38,11 +38,11 @@ def producer_of(flow: Flow, anatomy: Anatomy, value: Value) -> Producer | str:
     moves: list[Step] = []
     while True:
         here = back[-1]
-        if flow.only_reader(here) is None:
-            return "what it normalises is also read elsewhere"
         step = flow.producers.get(here.number)
         if step is None or len(step.results) != 1 or step.overwritten:
             return "nothing that could take it up comes before it"
+        if flow.only_reader(here) is None:
+            return "what it normalises is also read elsewhere"
         if step.name in PRODUCTS:
             break
         if step.name not in (*SAME, "view", "_unsafe_view", "permute", "transpose", "t"):
