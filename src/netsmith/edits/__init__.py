@@ -14,6 +14,16 @@ from netsmith.edits.split import split
 from netsmith.edits.widen import widen
 
 __all__ = [
-    "bypass", "deepen", "describe", "factorise", "fold", "merge", "rebind", "records", "remove", "replay",
-    "split", "widen",
+    "bypass",
+    "deepen",
+    "describe",
+    "factorise",
+    "fold",
+    "merge",
+    "rebind",
+    "records",
+    "remove",
+    "replay",
+    "split",
+    "widen",
 ]
