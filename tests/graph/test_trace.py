@@ -282,15 +282,21 @@ class SplitBySizes(nn.Module):
 
     def forward(self, x):
         x = self.first(x)
-        left, right = torch.split(x, [self.half, self.half] if self.kept else self.sizes, dim=-1)
+        sizes = {"written": [4, 4], "one": [self.half, self.half], "list": self.sizes}[self.kept]
+        left, right = torch.split(x, sizes, dim=-1)
         return self.last(torch.cat([right, left.sigmoid()], -1))
 
 
-def test_split_sizes_in_a_list_are_frozen_and_in_an_attribute_mended():
+def test_split_sizes_written_in_the_code_are_frozen_and_in_attributes_mended():
     x = torch.zeros(2, 4)
-    assert ("first.weight", 0) in ns.trace(SplitBySizes(kept=False), x).frozen
-    small = ns.shrink(SplitBySizes(kept=True), x, ratio=0.5)
+    assert ("first.weight", 0) in ns.trace(SplitBySizes("written"), x).frozen
+    small = ns.shrink(SplitBySizes("one"), x, ratio=0.5)
     assert (small.half, small.first.out_features) == (2, 4)
+    model = SplitBySizes("list")
+    small = ns.shrink(model, x, ratio=0.5)
+    assert (small.sizes, small.first.out_features) == ([2, 2], 4)
+    assert model.sizes == [4, 4]
+    assert ns.replay(SplitBySizes("list"), ns.records(small)).sizes == [2, 2]
 
 
 class Compared(nn.Module):

@@ -37,7 +37,7 @@ def mended(
     for ran in graph.operations:
         if ran.constants or ran.widths:
             by_module.setdefault(ran.module, ran)
-    found = _required(graph, alive)
+    found = _required(modules, graph, alive)
     for path, module in modules.items():
         operation = by_module.get(path)
         widths = {k: graph.width(d, alive) for k, d in operation.widths.items()} if operation else {}
@@ -50,7 +50,9 @@ def mended(
     return found
 
 
-def _required(graph: StructureGraph, alive: NDArray[Any]) -> dict[str, dict[str, Any]]:
+def _required(
+    modules: Mapping[str, nn.Module], graph: StructureGraph, alive: NDArray[Any]
+) -> dict[str, dict[str, Any]]:
     """Solve for the attributes of the user's own modules that sizes in the forward pass were derived from.
 
     An attribute that is a size itself is the width it sizes; any other is tried with every value that one of
@@ -91,7 +93,14 @@ def _required(graph: StructureGraph, alive: NDArray[Any]) -> dict[str, dict[str,
     found: dict[str, dict[str, Any]] = {}
     for attribute, value in values.items():
         if value != now[attribute]:
-            found.setdefault(attribute.module, {})[attribute.name] = value
+            new = found.setdefault(attribute.module, {})
+            if attribute.position is None:
+                new[attribute.name] = value
+            else:
+                items = new.setdefault(
+                    attribute.name, list(getattr(modules[attribute.module], attribute.name))
+                )
+                items[attribute.position] = value
     return found
 
 

@@ -72,7 +72,10 @@ def apply(
     targets = modules if inplace else dict(edited.named_modules())
     for path, values in attributes.items():
         for attribute, value in values.items():
-            setattr(targets[path], attribute, tuple(value) if isinstance(value, list) else value)
+            if isinstance(value, list):  # JSON has no tuples
+                now = getattr(targets[path], attribute, ())
+                value = value if isinstance(now, list) else tuple(value)
+            setattr(targets[path], attribute, value)
         if type(targets[path]) is nn.MultiheadAttention:
             targets[path].__class__ = MultiheadAttention
     return edited

@@ -46,10 +46,11 @@ def without_structure(requirements: list[Requirement]) -> list[Dim]:
 def _sides(requirement: Requirement, bound: Mapping[Attribute, Dim]) -> tuple[Dim | None, Dim | None]:
     """Return two dimensions that are of one size when a requirement holds, where there are such."""
     source, axis, _ = requirement
-    if not isinstance(source, Derived) or source.operation is not operator.floordiv:
+    completed = COMPLETED.get(source.operation) if isinstance(source, Derived) else None
+    if completed is None or not isinstance(source, Derived):
         return axis, _structure(source, bound)
     whole, part = _structure(source.left, bound), _structure(source.right, bound)
-    return whole, None if part is None else product([part, axis])
+    return whole, None if part is None else completed([part, axis])
 
 
 def used_as_values(valued: list[Source], requirements: list[Requirement]) -> list[Dim]:
@@ -93,3 +94,6 @@ def _structure(source: Source, bound: Mapping[Attribute, Dim]) -> Dim | None:
 
 JOINED: dict[Any, Callable[[Sequence[Dim]], Dim]] = {operator.mul: product, operator.add: concatenate}
 """What dimensions become when their sizes are multiplied, and when they are added."""
+
+COMPLETED: dict[Any, Callable[[Sequence[Dim]], Dim]] = {operator.floordiv: product, operator.sub: concatenate}
+"""What the right side of a quotient or a difference and its result make up: the left side."""

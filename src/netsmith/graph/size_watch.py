@@ -158,22 +158,37 @@ def traced_attributes(tracer: Tracer, modules: Iterable[nn.Module]) -> Iterator[
     Of the modules of ``torch.nn`` it is known what their attributes mean; only the one that compares sizes in
     Python and has no weights to tell them from is watched.
     """
-    replaced: list[tuple[nn.Module, str, int]] = []
+    replaced: list[tuple[nn.Module, str, Any, Any]] = []
     try:
         for module in modules:
             if is_torch_module(module) and not isinstance(module, nn.Transformer):
                 continue
+            path = tracer.module_names.get(id(module), "")
             for name, value in module.__dict__.items():
-                if type(value) is int and value > 1:
-                    replaced.append((module, name, value))
-        for module, name, value in replaced:
-            attribute = Attribute(tracer.module_names.get(id(module), ""), name, value)
-            module.__dict__[name] = TracedInt(value, attribute, tracer)
+                traced = _traced_attribute(tracer, path, name, value)
+                if traced is not None:
+                    replaced.append((module, name, value, traced))
+        for module, name, _, traced in replaced:
+            module.__dict__[name] = traced
         yield
     finally:
-        for module, name, value in replaced:
-            if isinstance(module.__dict__.get(name), TracedInt):
+        for module, name, value, traced in replaced:
+            if module.__dict__.get(name) is traced:
                 module.__dict__[name] = value
+
+
+def _traced_attribute(tracer: Tracer, path: str, name: str, value: Any) -> Any:
+    """Return an integer, or a tuple or list of them, in its traceable form; ``None`` for anything else."""
+    if type(value) is int:
+        return TracedInt(value, Attribute(path, name, value), tracer) if value > 1 else None
+    if type(value) not in (tuple, list, torch.Size) or not all(type(item) is int for item in value):
+        return None
+    if not any(item > 1 for item in value):
+        return None
+    return type(value)(
+        TracedInt(item, Attribute(path, name, item, position), tracer) if item > 1 else item
+        for position, item in enumerate(value)
+    )
 
 
 def is_torch_module(module: nn.Module) -> bool:

@@ -20,14 +20,16 @@ FITTED = "fitted"
 
 
 class Attribute(NamedTuple):
-    """An integer attribute of a module."""
+    """An integer attribute of a module, or (``position``) one integer of a tuple or list."""
 
     module: str
     name: str
     value: int
+    position: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}".lstrip(".")
+        place = "" if self.position is None else f"[{self.position}]"
+        return f"{self.module}.{self.name}{place}".lstrip(".")
 
 
 class Derived(NamedTuple):
@@ -86,6 +88,18 @@ class TracedInt(int):
 
     def __ne__(self, other: object) -> bool:
         return not self == other
+
+    def __lt__(self, other: int) -> bool:
+        return not self == other and int(self) < other
+
+    def __le__(self, other: int) -> bool:
+        return self == other or int(self) < other
+
+    def __gt__(self, other: int) -> bool:
+        return not self == other and int(self) > other
+
+    def __ge__(self, other: int) -> bool:
+        return self == other or int(self) > other
 
     __hash__ = int.__hash__
 

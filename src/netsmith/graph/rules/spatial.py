@@ -20,6 +20,8 @@ def trailing(tracer: Tracer, call: Call) -> Any:
     found = re.search(r"(\d)d", name)
     count = int(found.group(1)) if found else 2
     axes = tracer.axes(call.tensors[0])
+    for places in call.tensors[1:]:  # where an unpooling puts things
+        axes = (*map(tracer.equate, axes[:-count], tracer.axes(places)[:-count]), *axes[-count:])
     for dim in axes[-count:]:
         tracer.freeze(dim, WINDOW)
 
