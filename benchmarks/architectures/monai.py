@@ -175,6 +175,6 @@ def registration_and_generation() -> Iterator[Entry]:
         2, 1, 1, channels=(8, 16), num_res_channels=(8, 16), num_embeddings=12, embedding_dim=6,
         downsample_parameters=((2, 4, 1, 1),) * 2, upsample_parameters=((2, 4, 1, 1, 0),) * 2,
     ), image(1, 16, 16)  # fmt: skip
-    yield "SPADENet", lambda: nets.SPADENet(2, 1, 1, 2, (32, 32), [8, 16], is_vae=False), (
-        image(1, 32, 32), image(2, 32, 32),
+    yield "SPADENet", lambda: nets.SPADENet(2, 1, 1, 2, (32, 32), [8, 16], z_dim=8), (
+        image(2, 32, 32), image(1, 32, 32),
     )  # fmt: skip

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
 from netsmith.calling import call_arguments
@@ -30,12 +33,34 @@ def masked_output(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep:
         return None
     with evaluating(model):
         try:
-            return run_masked(model, inputs, graph, keep)
+            with drawing_alike():
+                return run_masked(model, inputs, graph, keep)
         except OtherOperatorsError:
             real = graph_of(run(model, inputs, real=True, own=graph.own))
             if [group.name for group in real.groups] != [group.name for group in graph.groups]:
                 raise
-            return run_masked(model, inputs, real, keep)
+            with drawing_alike():
+                return run_masked(model, inputs, real, keep)
+
+
+@contextmanager
+def drawing_alike() -> Iterator[None]:
+    """Let a forward pass draw the same random numbers every time; the random state is left as found."""
+    with torch.random.fork_rng(devices=[]), _DrawInOrder():
+        torch.manual_seed(0)
+        yield
+
+
+class _DrawInOrder(TorchFunctionMode):
+    """Noise like a tensor is drawn in the order of its indices, not of its memory, which a cut may change."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function in (torch.rand_like, torch.randn_like, torch.randint_like):
+            kwargs = {"memory_format": torch.contiguous_format, **kwargs}
+        return function(*args, **kwargs)
 
 
 def check_against(
@@ -52,7 +77,7 @@ def check_against(
         return
     args, kwargs = call_arguments(inputs)
     try:
-        with evaluating(smaller), torch.no_grad(), uncompiled():
+        with evaluating(smaller), torch.no_grad(), uncompiled(), drawing_alike():
             output = smaller(*args, **kwargs)
     except Exception as error:
         place = _last_line_outside_torch(error)
