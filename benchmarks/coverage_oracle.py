@@ -25,7 +25,7 @@ def zeroed_readers(model: nn.Module, graph: StructureGraph, smaller: nn.Module) 
     """Return the original with the weights that read the channels ``smaller`` lacks set to zero."""
     gone = ns.records(smaller)[-1]["groups"]
     masked = copy.deepcopy(model)
-    tensors = dict(masked.named_parameters())
+    tensors = {**dict(masked.named_buffers()), **dict(masked.named_parameters())}
     with torch.no_grad():
         for group in graph.groups:
             for item in group.slices:
