@@ -158,10 +158,13 @@ class Checks:
         if self.small is None:
             return NOT_SHRUNK
         path = self.folder / "small.nsm"
-        ns.save(self.small, path)
         try:
+            ns.save(self.small, path)
             again = ns.load(path)
-        except ns.errors.FileError:  # what a file cannot hold comes from a fresh instance
+        except (
+            ns.errors.FileError
+        ):  # attributes that are code come from a fresh instance, the rest from the file
+            ns.save(self.small, path, inputs=self.inputs)
             again = ns.load(path, into=self._again())
         away = difference(self.small, again.eval(), self.inputs)
         return "yes" if away == 0 else f"outputs moved by {away:.1e}"

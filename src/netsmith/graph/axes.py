@@ -121,6 +121,8 @@ class Constraints:
     equalities: list[tuple[Dim, Dim]] = field(default_factory=list)
     """Dimensions of which at least one has several owners per index."""
     frozen: list[tuple[Elements, str]] = field(default_factory=list)
+    parts: list[Dim] = field(default_factory=list)
+    """Parts of dimensions that the code takes apart: none of them may be left without an index."""
 
     def fresh(self, size: int, leaf: Leaf | None = None) -> Dim:
         """Return a dimension whose indices nobody has owned before; a size of one cannot be cut at all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -80,15 +80,20 @@ def make_groups(
     )
 
 
-def by_signature(number: Elements, leaf: Elements, origins: Elements, leaves: int) -> Elements:
+def by_signature(
+    number: Elements, leaf: Elements, origins: Elements, leaves: int, parts: Sequence[Elements]
+) -> Elements:
     """Return the group number of each channel: one origin, equally many indices of the same leaves.
 
-    The origin tells the factors of one dimension apart: heads and head width own the same leaves. Groups are
-    numbered in the order in which their first leaf, then their first index, comes.
+    The origin tells the factors of one dimension apart: heads and head width own the same leaves. ``parts``
+    are channels of which one must always stay; they are in groups of their own. Groups are numbered in the
+    order in which their first leaf, then their first index, comes.
     """
-    hashes = _mixed(leaves)
+    hashes = _mixed(leaves + len(parts))
     signature = origins.astype(np.uint64)
     np.add.at(signature, number, hashes[leaf])
+    for mixed, members in zip(hashes[leaves:], parts, strict=True):
+        signature[members] += mixed
     _, first, group = np.unique(signature, return_index=True, return_inverse=True)
     earliest = np.full(len(first), np.iinfo(np.int64).max)
     np.minimum.at(earliest, group[number], leaf * (1 << 32) + np.arange(len(leaf)))

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from netsmith.graph.axes import Dim
 from netsmith.graph.sizes import FITTED, Attribute, TracedInt
+from netsmith.graph.slice_bounds import narrow_bounds, slice_bounds
 
 if TYPE_CHECKING:
     from netsmith.graph.tracer import Tracer
@@ -40,7 +41,10 @@ class SizeWatch(TorchFunctionMode):
         elif function is F.scaled_dot_product_attention and kwargs.get("scale") is None:
             # Its scale is one over the square root of the head width, worked out where nothing can see it.
             self._tracer.valued.append(self._tracer.axes(args[0] if args else kwargs["query"])[-1])
-        given = _given(function, args, kwargs)
+        if function is Tensor.__getitem__:
+            given: Any = slice_bounds(self._tracer, args[0], args[1])
+        else:
+            given = _given(function, args, kwargs)
         if given is None:
             return function(*args, **kwargs)
         before, self._tracer.given = self._tracer.given, given
@@ -80,34 +84,13 @@ def _given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
         return {"groups": args[position] if len(args) > position else kwargs.get("groups", 1)}
     if function is F.group_norm:
         return {"groups": args[1] if len(args) > 1 else kwargs["num_groups"]}
-    if function is Tensor.__getitem__:
-        return _cuts(args[0].dim(), args[1])
+    if function in (Tensor.narrow, torch.narrow) and not kwargs and not isinstance(args[2], Tensor):
+        return narrow_bounds(*args)
     if function is torch._VF._pad_packed_sequence:
         return {FITTED: True}
     if isinstance(function, (OpOverload, OpOverloadPacket)):
         return _named(function, args, kwargs)
     return None
-
-
-def _cuts(rank: int, index: Any) -> dict[Any, Any] | None:
-    """Return where a subscript cuts, by the dimension that it is cutting when its turn comes."""
-    items = index if isinstance(index, tuple) else (index,)
-    if not any(isinstance(item, slice) and _computed(item) for item in items):
-        return None
-    found: dict[Any, Any] = {}
-    dim, written = 0, sum(item is not None and item is not Ellipsis for item in items)
-    for item in items:
-        if item is Ellipsis:
-            dim += rank - written
-            continue
-        if isinstance(item, slice):
-            found |= {("cut", dim, "start"): item.start, ("cut", dim, "end"): item.stop}
-        dim += not isinstance(item, int)
-    return found
-
-
-def _computed(cut: slice) -> bool:
-    return isinstance(cut.start, TracedInt) or isinstance(cut.stop, TracedInt)
 
 
 def _named(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Any, Any]:

@@ -103,8 +103,11 @@ class TracedInt(int):
 
     __hash__ = int.__hash__
 
-    def __neg__(self) -> int:
-        return 0 - self
+    def __neg__(self) -> TracedInt:
+        source = self.source
+        if isinstance(source, Derived) and source.operation is operator.sub and source.left == 0:
+            return TracedInt(-int(self), source.right, self.observer)
+        return TracedInt(-int(self), Derived(operator.sub, 0, source), self.observer)
 
     def __deepcopy__(self, memo: Any) -> int:
         return int(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,7 @@ class StructureGraph:
         parameters: set[str],
         requirements: list[Requirement],
         own: OwnRules,
+        parts: Sequence[Dim] = (),
     ) -> None:
         self.own = own
         self.requirements = requirements
@@ -53,7 +54,7 @@ class StructureGraph:
         self._roles = roles
         self._used = used
         self._resolved: dict[tuple[int, ...], tuple[Elements, tuple[Elements, ...]]] = {}
-        self.groups = self._group()
+        self.groups = self._group(parts)
         self._by_name = {group.name: group for group in self.groups}
         members = np.full(self._channel_count, False)
         for group in self.groups:
@@ -161,7 +162,7 @@ class StructureGraph:
             self._resolved[key] = found
         return found[0]
 
-    def _group(self) -> list[Group]:
+    def _group(self, parts: Sequence[Dim]) -> list[Group]:
         """Number the channels and put those that own the same slices side by side."""
         leaves = [leaf for leaf, dim in self._leaves.items() if dim.owners and leaf.tensor in self._used]
         channel, leaf, index = self._owner_table(leaves)
@@ -171,7 +172,9 @@ class StructureGraph:
         self._numbers[roots] = np.arange(len(roots))
         if not len(roots):
             return []
-        group = by_signature(number, leaf, self._solution.origins(roots), len(leaves))
+        members = [np.unique(self._numbers[self._solution.channels(part)]) for part in parts]
+        members = [part[part < len(roots)] for part in members]
+        group = by_signature(number, leaf, self._solution.origins(roots), len(leaves), members)
         return make_groups(group, number, leaf, index, leaves, self._roles)
 
     def _owner_table(self, leaves: list[Leaf]) -> tuple[Elements, Elements, Elements]:

@@ -101,6 +101,7 @@ def graph_of(tracer: Tracer) -> StructureGraph:
         set(anatomy.parameters),
         tracer.requirements,
         tracer.own,
+        tracer.constraints.parts,
     )
 
 

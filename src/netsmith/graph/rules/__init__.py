@@ -22,6 +22,7 @@ from netsmith.graph.rules import (
     ragged,
     reduction,
     shape,
+    slicing,
     spatial,
     spectral,
 )
@@ -33,6 +34,7 @@ RULES: dict[str, Rule] = {
     **elementwise.RULES,
     **shape.RULES,
     **joining.RULES,
+    **slicing.RULES,
     **indexing.RULES,
     **reduction.RULES,
     **normalisation.RULES,

@@ -55,24 +55,26 @@ def index_select(tracer: Tracer, call: Call) -> Axes:
 
 
 def index(tracer: Tracer, call: Call) -> Axes:
-    """Advanced indexing: the indexed dimensions stay, the others pass when they are contiguous.
+    """Advanced indexing: the indexed dimensions stay, the others pass.
 
-    In the place of the indexed ones come those of the indices: what is not asked for is not looked up.
+    The indices bring dimensions of their own: what is not asked for is not looked up.
     """
     axes = tracer.axes(call.args[0])
     indices = list(call.args[1]) + [None] * (len(axes) - len(call.args[1]))
     given = [position for position, item in enumerate(indices) if item is not None]
     if len(given) == 1 and _is_mask(indices[given[0]]):
         return _chosen(tracer, call, axes, given[0], indices[given[0]])
-    contiguous = given == list(range(given[0], given[-1] + 1))
-    if not contiguous or any(_is_mask(indices[position]) for position in given):
+    if any(_is_mask(indices[position]) for position in given):
         return unknown(tracer, call)  # type: ignore[no-any-return]
     for position in given:
         tracer.freeze(axes[position], BY_INDEX)
+    # New dimensions stand where the indices do; indices that stand apart put theirs first.
+    first = given[0] if given == list(range(given[0], given[-1] + 1)) else 0
     new = call.output.dim() - (len(axes) - len(given))
-    shape = call.output.shape[given[0] : given[0] + new]
+    shape = call.output.shape[first : first + new]
     wanted = broadcast(tracer, shape, [tracer.axes(indices[position]) for position in given])
-    return (*axes[: given[0]], *(dim.without_leaf() for dim in wanted), *axes[given[-1] + 1 :])
+    rest = [axis for position, axis in enumerate(axes) if position not in given]
+    return (*rest[:first], *(dim.without_leaf() for dim in wanted), *rest[first:])
 
 
 def _is_mask(index: Tensor) -> bool:
@@ -110,6 +112,9 @@ def scatter(tracer: Tracer, call: Call) -> Axes:
     source = call.argument(3, "src")
     entries = tracer.axes(source) if isinstance(source, Tensor) and source.dim() == len(axes) else None
     places = tracer.axes(call.args[2])
+    if len(places) != len(axes):
+        for place in places:
+            tracer.freeze(place, BY_INDEX)
     for position in range(len(axes)):
         if len(places) == len(axes) and (position == dim or places[position].size != axes[position].size):
             tracer.freeze(places[position], BY_INDEX)
@@ -150,7 +155,8 @@ def index_put(tracer: Tracer, call: Call) -> Any:
     rest = len(axes) - reach
     if given != list(range(len(indices))) or (rest and len(values) < rest):
         return unknown(tracer, call)
-    for axis in axes[:reach]:
+    chosen = [dim for item in indices if item is not None for dim in tracer.axes(item)]
+    for axis in (*axes[:reach], *chosen, *values[: max(len(values) - rest, 0)]):
         tracer.freeze(axis, BY_INDEX)
     tail = [_agreed(tracer, axes[-k], values[-k]) for k in range(rest, 0, -1)]
     return (*axes[:reach], *tail)
