@@ -119,6 +119,32 @@ def test_attention_weights_that_the_model_puts_out_keep_their_layer():
     assert [block.name for block in ns.graph.blocks(model, IDS)] == ["layers.0", "layers.1"]
 
 
+def test_a_cache_that_a_layer_fills_keeps_it():
+    class Cached(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = Kept()
+
+        def forward(self, x, cache=None):
+            return self.block(x, cache)
+
+    class Kept(Scaled):
+        def forward(self, x, cache):
+            y = self.body(x)
+            if cache is not None:
+                cache.layers.append({"keys": y})
+            return x + y
+
+    class Cache:
+        def __init__(self):
+            self.layers = []
+
+    model = Cached().double()
+    assert [block.name for block in ns.graph.blocks(model, VECTOR)] == ["block"]
+    with pytest.raises(EditError, match="leaves tensors in an object"):
+        ns.graph.block_at(model, (VECTOR, Cache()), "block")
+
+
 def test_the_model_is_left_as_found():
     model = Decoder(PostNorm).train()
     hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()]

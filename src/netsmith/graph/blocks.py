@@ -25,7 +25,7 @@ MOVING = frozenset(
         "squeeze", "clone", "contiguous", "alias", "detach", "_to_copy", "roll", "flip",
     }
 )  # fmt: skip
-"""Operators that only move entries about; together they may come back to where they started."""
+"""Operators that only move entries about, which together may come back to where they started."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,7 @@ class _Finder:
             return f"it is called {len(calls)} times"
         module, call = self._anatomy.modules[path], calls[0]
         own = {id(p): p.numel() for p in module.parameters()}
-        if not own:
-            return "it has no parameters"
-        reason = self._shared(path, own, call) or _hooked(module)
+        reason = self._shared(path, own, call) or _hooked(module) if own else "it has no parameters"
         if reason:
             return reason
         outputs = values_in(call.result)
@@ -159,8 +157,11 @@ class _Finder:
 
     def _read_outside(self, call: ModuleCall, outputs: list[Value]) -> str:
         given = {value.number for value in call.values}
+        held = {value.number for value in call.held}
         for step in self._flow.inside(call):
             for value in step.outputs:
+                if value.number in held:
+                    return "it leaves tensors in an object that it is given (a cache? run without it)"
                 if value.number == outputs[0].number or value.number in given:
                     continue
                 readers = self._flow.readers.get(value.number, [])

@@ -73,6 +73,8 @@ class ModuleCall:
     keywords: dict[str, Any]
     stop: int = -1
     result: Any = None
+    held: tuple[Value, ...] = ()
+    """The tensors that objects it was given hold when it is done: caches, say."""
 
     @property
     def values(self) -> list[Value]:

@@ -144,10 +144,34 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     call = self._open.pop()
                     call.stop = len(self.flow.steps)
                     call.result = tree_map_only(Tensor, self.value, output)
+                    call.held = tuple(self.value(tensor) for tensor in _held((args, kwargs)))
 
                 stack.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
                 stack.callback(module.register_forward_hook(leave, with_kwargs=True).remove)
             yield
+
+
+def _held(arguments: tuple[Any, dict[str, Any]]) -> list[Tensor]:
+    """Return the tensors inside objects among the arguments, however they are nested."""
+    found: list[Tensor] = []
+    seen: set[int] = set()
+    waiting: list[tuple[Any, bool]] = [(item, False) for item in (*arguments[0], *arguments[1].values())]
+    while waiting:
+        item, inside = waiting.pop()
+        if isinstance(item, PLAIN) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, Tensor):
+            found += [item] if inside else []
+        elif isinstance(item, (list, tuple, dict)):
+            parts = item.values() if isinstance(item, dict) else item
+            waiting += [(part, inside) for part in parts]
+        elif hasattr(item, "__dict__"):
+            waiting += [(part, True) for part in vars(item).values()]
+    return found
+
+
+PLAIN = (nn.Module, type, str, bytes, int, float, type(None))
 
 
 def _memory(tensor: Tensor) -> int:
