@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     )
     from netsmith.cost.budget import Budget
     from netsmith.cost.profile import profile
+    from netsmith.cutting.grow import grow
     from netsmith.cutting.shrink import shrink
+    from netsmith.edits.difference import diff
     from netsmith.edits.optimizer import rebind
     from netsmith.edits.records import records
     from netsmith.edits.replay import replay
@@ -40,7 +42,9 @@ _VERBS = {
     "Budget": "netsmith.cost.budget",
     "compare": "netsmith.workflow.compare",
     "compress": "netsmith.workflow.compress",
+    "diff": "netsmith.edits.difference",
     "export": "netsmith.files",
+    "grow": "netsmith.cutting.grow",
     "load": "netsmith.files",
     "load_program": "netsmith.files",
     "profile": "netsmith.cost.profile",
@@ -58,10 +62,12 @@ __all__ = [
     "compare",
     "compress",
     "cost",
+    "diff",
     "drivers",
     "edits",
     "export",
     "graph",
+    "grow",
     "load",
     "load_program",
     "penalties",

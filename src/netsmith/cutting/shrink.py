@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import Literal
 
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from netsmith.contracts import Inputs, Loss, Score
 from netsmith.cost.budget import Budget
 from netsmith.cost.counting import CostTable
 from netsmith.cutting.budgeting import keep_for, liked_multiples, measured_table, warn_if_not_faster
+from netsmith.cutting.protection import unprotected
 from netsmith.cutting.scoring import check_finite, score_groups
 from netsmith.cutting.selection import Scope, chooser
 from netsmith.cutting.verify import check_against, masked_output
@@ -93,7 +93,7 @@ def shrink(
     check_finite(model)
     graph = trace(model, inputs, rules=rules)
     scores = score_groups(model, loss, graph, score)
-    free = _unprotected(graph, protect)
+    free = unprotected(graph, protect)
     if not free:
         raise EditError(f"nothing to remove: {_why_nothing(graph, protect)}")
     timed = budget is not None and budget.latency is not None
@@ -123,19 +123,6 @@ def shrink(
     if verify:
         check_against(smaller, inputs, reference, graph)
     return remove(model, graph, keep, inplace=True)[0] if inplace else smaller
-
-
-def _unprotected(graph: StructureGraph, protect: Iterable[str]) -> list[str]:
-    patterns = [protect] if isinstance(protect, str) else list(protect)
-
-    def hit(group_name: str, tensors: list[str]) -> bool:
-        names = [group_name, *tensors]
-        for tensor in tensors:
-            parts = tensor.split(".")
-            names += [".".join(parts[:end]) for end in range(1, len(parts))]
-        return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
-
-    return [g.name for g in graph.groups if not hit(g.name, [s.tensor for s in g.slices])]
 
 
 def _why_nothing(graph: StructureGraph, protect: Iterable[str]) -> str:

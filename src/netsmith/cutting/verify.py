@@ -63,10 +63,25 @@ class _DrawInOrder(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
+def own_output(model: nn.Module, inputs: Inputs) -> Any:
+    """Return what a model puts out in evaluation mode; None where it has no values."""
+    if any(parameter.is_meta for parameter in model.parameters()):
+        return None
+    args, kwargs = call_arguments(inputs)
+    with evaluating(model), torch.no_grad(), uncompiled(), drawing_alike():
+        return model(*args, **kwargs)
+
+
 def check_against(
-    smaller: nn.Module, inputs: Inputs, reference: Any, graph: StructureGraph | None = None
+    edited: nn.Module,
+    inputs: Inputs,
+    reference: Any,
+    graph: StructureGraph | None = None,
+    *,
+    what: str = "smaller",
+    against: str = "masked original",
 ) -> None:
-    """Check one forward pass of a smaller model against the masked original.
+    """Check one forward pass of a smaller model against the masked original, or of ``what`` ``against`` it.
 
     ``graph`` tells which rules of the user's own took part.
 
@@ -77,12 +92,12 @@ def check_against(
         return
     args, kwargs = call_arguments(inputs)
     try:
-        with evaluating(smaller), torch.no_grad(), uncompiled(), drawing_alike():
-            output = smaller(*args, **kwargs)
+        with evaluating(edited), torch.no_grad(), uncompiled(), drawing_alike():
+            output = edited(*args, **kwargs)
     except Exception as error:
         place = _last_line_outside_torch(error)
         raise EditError(
-            f"the smaller model does not run ({type(error).__name__} at {place}: {_first_line(error)}); the "
+            f"the {what} model does not run ({type(error).__name__} at {place}: {_first_line(error)}); the "
             f"original is untouched. {_suspects(graph) or FIXED_SIZE}"
         ) from error
     expected = [leaf for leaf in tree_flatten(reference)[0] if isinstance(leaf, Tensor)]
@@ -91,7 +106,7 @@ def check_against(
         difference = relative_difference(have, want)
         if not difference <= tolerance(want.dtype):
             raise EditError(
-                f"the smaller model's output differs from the masked original's by {difference:.2g} "
+                f"the {what} model's output differs from the {against}'s by {difference:.2g} "
                 f"(relative); the original is untouched. {_suspects(graph) or MISREAD}"
             )
 

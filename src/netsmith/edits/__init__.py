@@ -11,6 +11,7 @@ from netsmith.edits.records import records
 from netsmith.edits.remove import remove
 from netsmith.edits.replay import replay
 from netsmith.edits.split import split
+from netsmith.edits.undo import undo
 from netsmith.edits.widen import widen
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "remove",
     "replay",
     "split",
+    "undo",
     "widen",
 ]

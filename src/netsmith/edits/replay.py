@@ -38,16 +38,21 @@ def replay(model: nn.Module, edits: Iterable[Record], *, inplace: bool = False) 
     edited = model if inplace else copy_with(model, model.modules(), {})
     with all_or_nothing(edited):
         for number, (record, apply) in enumerate(steps):
-            _fitting(apply, edited, record, number)
+            fitting(apply, edited, record, number)
     remember(edited, past, new)
     return edited
 
 
-def _fitting(
-    apply: Callable[[nn.Module, Record], None], model: nn.Module, record: Record, number: int
+def fitting(
+    function: Callable[..., None], model: nn.Module, record: Record, number: int, *more: nn.Module | None
 ) -> None:
+    """Let a kind's function work on a model; whatever it trips over is said in one line.
+
+    Raises:
+        EditError: the record does not fit the model.
+    """
     try:
-        apply(model, record)
+        function(model, record, *more)
     except MALFORMED as error:
         raise EditError(
             f"record {number} ({record['kind']}) does not fit this model "
