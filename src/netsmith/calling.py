@@ -27,6 +27,11 @@ def call(model: nn.Module, inputs: Inputs) -> Any:
     return model(*args, **kwargs)
 
 
+def copied(value: Any) -> Any:
+    """Return ``value`` with every tensor in it a copy, for a network that writes into its inputs."""
+    return tree_map_only(Tensor, lambda tensor: tensor.detach().clone(), value)
+
+
 def moved(value: Any, device: torch.device | str | None) -> Any:
     """Return ``value`` with every tensor in it on ``device``."""
     return tree_map_only(Tensor, lambda tensor: tensor.to(device), value)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
-from netsmith.calling import call_arguments
+from netsmith.calling import call_arguments, copied
 from netsmith.closeness import relative_difference, tolerance
 from netsmith.contracts import Inputs, Keep
 from netsmith.errors import EditError
@@ -90,7 +90,7 @@ def check_against(
     """
     if reference is None:
         return
-    args, kwargs = call_arguments(inputs)
+    args, kwargs = copied(call_arguments(inputs))
     try:
         with evaluating(edited), torch.no_grad(), uncompiled(), drawing_alike():
             output = edited(*args, **kwargs)

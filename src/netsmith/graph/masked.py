@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from netsmith.calling import call_arguments
+from netsmith.calling import call_arguments, copied
 from netsmith.contracts import Inputs, Keep
 from netsmith.errors import TraceError
 from netsmith.graph.masked_own import lent, on_survivors, swapped
@@ -55,7 +55,7 @@ def run_masked(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Ke
     Raises:
         OtherOperatorsError: the model ran other operators than the traced ones.
     """
-    args, kwargs = call_arguments(inputs)
+    args, kwargs = copied(call_arguments(inputs))
     masking = _Masking(graph, graph.survivors(keep))
     modules = list(model.modules())
     opaque = opaque_modules(modules, graph.own, masking.run_opaque)

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_flatten
 
-from netsmith.calling import call_arguments
+from netsmith.calling import call_arguments, copied
 from netsmith.contracts import Inputs
 from netsmith.errors import NetsmithError, TraceError
 from netsmith.graph.axes import fixed
@@ -78,11 +78,17 @@ def run_on_meta(tracer: Tracer, model: nn.Module, inputs: Inputs, training: bool
     anatomy = tracer.anatomy
     stand_ins: dict[int, Tensor] = {}
     for name, tensor in anatomy.tensors.items():
+        if name in anatomy.buffers and not tensor.is_meta and not tensor.dtype.is_floating_point:
+            stand_ins[id(tensor)] = copied(tensor)
+            tracer.add_leaf(name, stand_ins[id(tensor)])
+            continue
         stand_in = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
         # How PyTorch multiplies depends on which tensor asks for gradients.
         stand_ins[id(tensor)] = stand_in.requires_grad_(tensor.requires_grad)
         tracer.add_leaf(name, stand_in)
-    args, kwargs = tree_map_only(Tensor, lambda t: t.detach().to("meta"), call_arguments(inputs))
+    args, kwargs = copied(call_arguments(inputs))
+    devices = [leaf.device for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
+    tracer.home = next((device for device in devices if device.type != "meta"), torch.device("cpu"))
     _add_inputs(tracer, (args, kwargs))
     with observing(tracer, training), anatomy.replaced(stand_ins):
         output = model(*args, **kwargs)
@@ -94,7 +100,7 @@ def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs, training: boo
     anatomy = tracer.anatomy
     for name, tensor in anatomy.tensors.items():
         tracer.add_leaf(name, tensor)
-    args, kwargs = call_arguments(inputs)
+    args, kwargs = copied(call_arguments(inputs))
     _add_inputs(tracer, (args, kwargs))
     kept = [(buffer, buffer.detach().clone()) for buffer in anatomy.buffers.values()]
     try:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
+from netsmith.graph.known_values import placed
 from netsmith.graph.operation import Operation, Read
 from netsmith.graph.own_rules import OwnRules
 from netsmith.graph.size_watch import is_torch_module
@@ -59,6 +61,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.anatomy = anatomy
         self.own = own
+        self.home: torch.device | None = None
+        """On ``meta``, the device of what has values all the same."""
         self.watching = True
         self.module_names = {id(module): name for name, module in anatomy.modules.items()}
         self.constraints = Constraints()
@@ -203,10 +207,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         operation = Operation(len(self.operations), operator_name(packet), self._module_stack[-1])
         if operation.name == "as_strided_":  # afterwards nobody could tell
             operation.geometry["strides"] = args[0].stride()
-        output = stand_in(operation.name, args, kwargs)
-        if output is None:
-            output = function(*args, **kwargs)
         arguments = tensor_arguments(args, kwargs)
+        args_, kwargs_ = args, kwargs
+        if self.home is not None:
+            args_, kwargs_ = placed(function, operation.name, args, kwargs, arguments, self.home)
+        output = stand_in(operation.name, args_, kwargs_)
+        if output is None:
+            output = function(*args_, **kwargs_)
         self.note(operation, arguments)
         call = Call(function, args, kwargs, output, operation, arguments)
         rule = self._rules.get(operation.name, self._fallback)
