@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 
@@ -169,25 +170,21 @@ def solve(constraints: Constraints) -> Solution:
             if alone.any():
                 frozen.append((one[alone], "tied to an index that stays"))
     equalities = [(stack(a), stack(b), a.reason or b.reason) for a, b in constraints.equalities]
-    for _ in range(ROUNDS):
-        if not equalities:
-            return Solution(parent, frozen, None, starts)
+    products: Products | None = None
+    for number in count() if equalities else ():
         step = _Round(Solution(parent, frozen), len(parent))
         for left, right, reason in equalities:
             step.compare(left, right, reason)
         if not step.changed:
-            step.reconcile()
+            step.reconcile(thoroughly=number < ROUNDS)
         if not step.changed:
             step.break_cycles()
         if not step.changed:
-            return Solution(parent, frozen, step.products, starts)
+            products = step.products
+            break
         parent = unite(parent, step.unions)
         frozen.extend(step.freezes)
-    for left, right, _ in equalities:
-        frozen.extend(
-            (rows.reshape(-1), "its factorisations could not be reconciled") for rows in (left, right)
-        )
-    return Solution(parent, frozen)
+    return Solution(parent, frozen, products, starts)
 
 
 class _Round:
@@ -233,25 +230,38 @@ class _Round:
             self.freezes.append((rows[rows != NOBODY], reason))
         return bool(uneven.any())
 
-    def reconcile(self) -> None:
-        """Settle the first conflict: unite factors that correspond one to one, else freeze the coarsest."""
+    def reconcile(self, *, thoroughly: bool) -> None:
+        """Settle conflicts: unite factors that correspond one to one, else freeze the coarsest.
+
+        What settles one may settle others of the same factors, so these wait for the next round; if not
+        ``thoroughly``, all factors of all conflicts are frozen instead.
+        """
+        settled = np.zeros(len(self.products.defined), dtype=bool)
         for left, right in self.conflicts:
             left, right = _drop_common(left, right)
-            n_left, n_right = (left != NOBODY).sum(axis=1), (right != NOBODY).sum(axis=1)
-            if self._freeze_uneven(left, right, n_left, n_right, "a factor that only one side has"):
-                return
-            for a in left.T:
-                for b in right.T:
-                    both = (a != NOBODY) & (b != NOBODY)
-                    if both.any() and _one_to_one(a[both], b[both]):
-                        self.unions.append((a[both], b[both]))
-            columns = [column[column != NOBODY] for column in (*left.T, *right.T)]
-            columns = [column for column in columns if len(column)]
-            if columns and not self.unions:
-                coarsest = min(columns, key=lambda column: len(np.unique(column)))
-                self.freezes.append((coarsest, "a factor of a dimension that is also split in another way"))
-            if self.changed:
-                return
+            involved = np.unique(np.concatenate([left.reshape(-1), right.reshape(-1)]))
+            involved = involved[involved != NOBODY]
+            if not thoroughly:
+                self.freezes.append((involved, "its factorisations could not be reconciled"))
+            elif not settled[involved].any():
+                self._settle(left, right)
+                settled[involved] = True
+
+    def _settle(self, left: Elements, right: Elements) -> None:
+        n_left, n_right = (left != NOBODY).sum(axis=1), (right != NOBODY).sum(axis=1)
+        if self._freeze_uneven(left, right, n_left, n_right, "a factor that only one side has"):
+            return
+        united = len(self.unions)
+        for a in left.T:
+            for b in right.T:
+                both = (a != NOBODY) & (b != NOBODY)
+                if both.any() and _one_to_one(a[both], b[both]):
+                    self.unions.append((a[both], b[both]))
+        columns = [column[column != NOBODY] for column in (*left.T, *right.T)]
+        columns = [column for column in columns if len(column)]
+        if columns and len(self.unions) == united:
+            coarsest = min(columns, key=lambda column: len(np.unique(column)))
+            self.freezes.append((coarsest, "a factor of a dimension that is also split in another way"))
 
     def break_cycles(self) -> None:
         """Freeze elements that are defined through themselves."""
