@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import coverage_oracle as oracle
 import netsmith as ns
-from coverage_page import NOT_ASKED, NOT_SHRUNK
+from coverage_page import NOT_SHRUNK
 from coverage_peer import halve_with_torch_pruning
 from netsmith.cutting.verify import relative_difference
 from netsmith.graph.running import call_arguments
