@@ -43,6 +43,10 @@ LAYOUT = frozenset(
 """Operators that differ with the memory layout a device prefers; none of them reads channels."""
 
 
+BATCH_NORMS = frozenset({"native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm"})
+"""Operators that read statistics across channels only where they normalise weights."""
+
+
 class OtherOperatorsError(TraceError):
     """The model did not run the operators that its graph was traced from."""
 
@@ -94,7 +98,7 @@ class _Masking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name == "native_group_norm":
             return _group_norm(function, args, masks[0][1], self._groups(operation))
         tensors = tensor_arguments(args, kwargs)
-        if operation.own and any(read.statistic for read, _ in masks):
+        if (operation.own or name in BATCH_NORMS) and any(read.statistic for read, _ in masks):
             return self._operator_on_survivors(operation, function, args, kwargs)
         new = _hidden(tensors, masks)
         return function(*(_swap(arg, new) for arg in args), **{k: _swap(v, new) for k, v in kwargs.items()})

@@ -49,6 +49,8 @@ class SizeWatch(TorchFunctionMode):
             return function(*args, **kwargs)
         before, self._tracer.given = self._tracer.given, given
         try:
+            if function is F.rms_norm:  # none of the operators it is made of is given the sizes
+                self._tracer.shaped_by_code(args[0])
             return function(*args, **kwargs)
         finally:
             self._tracer.given = before
@@ -84,6 +86,9 @@ def _given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
         return {"groups": args[position] if len(args) > position else kwargs.get("groups", 1)}
     if function is F.group_norm:
         return {"groups": args[1] if len(args) > 1 else kwargs["num_groups"]}
+    if function in (F.layer_norm, F.rms_norm):
+        shape = args[1] if len(args) > 1 else kwargs["normalized_shape"]
+        return {f"normalized_shape.{position}": size for position, size in enumerate(shape)}
     if function in (Tensor.narrow, torch.narrow) and not kwargs and not isinstance(args[2], Tensor):
         return narrow_bounds(*args)
     if function is torch._VF._pad_packed_sequence:

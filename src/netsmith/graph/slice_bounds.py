@@ -57,6 +57,6 @@ def _is_mask(item: Any) -> bool:
 
 
 def narrow_bounds(tensor: Tensor, dim: int, start: Any, length: Any) -> Bounds:
-    """Return the bounds of ``tensor.narrow(dim, start, length)``."""
+    """Return the bounds of ``tensor.narrow(dim, start, length)``, and its length: no slice is cut short."""
     place = dim % tensor.dim()
-    return {("cut", place, "start"): start, ("cut", place, "end"): start + length}
+    return {("cut", place, "start"): start, ("cut", place, "end"): start + length, "length": length}

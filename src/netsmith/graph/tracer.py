@@ -134,6 +134,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return axis
         return self.freeze(axis, WRITTEN)
 
+    def shaped_by_code(self, tensor: Tensor) -> None:
+        """Check the last dimensions of a tensor against the normalised shape that the code gave."""
+        count = sum(isinstance(slot, str) and slot.startswith("normalized_shape.") for slot in self.given)
+        for position, axis in enumerate(self.axes(tensor)[-count:]):
+            self.sized_by_code(axis, f"normalized_shape.{position}")
+
     def size_follows(self, size: TracedInt, axis: Dim) -> None:
         """Note that a size the code computed is that of a dimension."""
         self.requirements.append(Requirement(size.source, axis, self._module_stack[-1]))

@@ -23,6 +23,9 @@ def batch_norm(tracer: Tracer, call: Call) -> Any:
     axes = list(tracer.axes(call.args[0]))
     vectors = tuple(item for item in call.args[1:5] if isinstance(item, Tensor))
     axes[1] = _follow(tracer, axes[1], vectors)
+    if _own_statistics(call):
+        for dim in (0, *range(2, len(axes))):
+            tracer.read(call, call.args[0], dim, statistic=True)
     outputs = call.output if isinstance(call.output, (list, tuple)) else [call.output]
     result: list[Axes] = [tuple(axes)]
     for output in outputs[1:]:
@@ -31,6 +34,12 @@ def batch_norm(tracer: Tracer, call: Call) -> Any:
                 (axes[1],) if output.dim() == 1 and output.numel() == axes[1].size else _blank(output)
             )
     return result if isinstance(call.output, (list, tuple)) else result[0]
+
+
+def _own_statistics(call: Call) -> bool:
+    """Whether the mean and variance are the input's own, as in training, not those kept from training."""
+    names = [argument.name for argument in call.function._schema.arguments]
+    return "training" in names and bool(call.argument(names.index("training"), "training", False))
 
 
 def _blank(tensor: Tensor) -> Axes:
@@ -63,6 +72,7 @@ def layer_norm(tracer: Tracer, call: Call) -> list[Axes]:
         for vector in call.args[2:4]:
             if vector is not None:
                 axes[dim] = tracer.equate(axes[dim], tracer.axes(vector)[position]).without_leaf()
+        axes[dim] = tracer.sized_by_code(axes[dim], f"normalized_shape.{position}")
         tracer.read(call, tensor, dim, statistic=True)
         call.operation.constants[f"normalized_shape.{position}"] = axes[dim]
     return [tuple(axes), *(_blank(output) for output in call.output[1:])]

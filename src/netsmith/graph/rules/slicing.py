@@ -18,12 +18,13 @@ FIXED_POSITION = "sliced at a fixed position"
 def pieces(tracer: Tracer, axis: Dim, sizes: list[int]) -> list[Dim]:
     """Cut a dimension into consecutive pieces.
 
-    Equal pieces of a dimension stay equal when each loses the same positions, so they are tied position by
-    position. Pieces of unequal sizes follow one by one the sizes the code gave for them.
+    Pieces follow one by one the sizes the code gave for them. Where it gave one for all, they stay equal when
+    each loses the same positions, so they are tied position by position.
     """
     if len(sizes) == 1:
         return [axis]
-    if len(set(sizes)) > 1:
+    listed = all(isinstance(tracer.given.get(f"split.{i}"), TracedInt) for i in range(len(sizes)))
+    if listed or len(set(sizes)) > 1:
         ends = list(accumulate(sizes, initial=0))
         parts = [_part(tracer, axis, slice(start, end)) for start, end in pairwise(ends)]
         return [_piece(tracer, part, f"split.{position}") for position, part in enumerate(parts)]
@@ -60,17 +61,28 @@ def slice_(tracer: Tracer, call: Call) -> Axes:
     dim = int(call.argument(1, "dim", 0)) % len(axes)
     axis, size = axes[dim], call.output.shape[dim]
     if size == axis.size:
+        axes[dim] = tracer.sized_by_code(axis, "length")
         return tuple(axes)
     start, end = call.argument(2, "start") or 0, call.argument(3, "end")
     end = axis.size if end is None else end
-    if call.argument(4, "step", 1) != 1:
-        tracer.freeze(axis, FIXED_POSITION)
-        axes[dim] = fixed(size, FIXED_POSITION if axis.owners else axis.reason)
+    step = int(call.argument(4, "step", 1))
+    if step != 1:
+        axes[dim] = _stride(tracer, axis, start, step, size)
         return tuple(axes)
     for name, position in (("start", start), ("end", end)):
         _cut_at(tracer, axis, position, ("cut", dim, name))
-    axes[dim] = _part(tracer, axis, slice(start, end))
+    axes[dim] = tracer.sized_by_code(_part(tracer, axis, slice(start, end)), "length")
     return tuple(axes)
+
+
+def _stride(tracer: Tracer, axis: Dim, start: int, step: int, size: int) -> Dim:
+    """Every so-manieth index: where the steps fill the dimension, what lies in one step goes together."""
+    if axis.owners and 0 <= start < step and size * step == axis.size:
+        each, within = tracer.factor(axis, [size, step])
+        tracer.freeze(within, FIXED_POSITION)
+        return each
+    tracer.freeze(axis, FIXED_POSITION)
+    return fixed(size, FIXED_POSITION if axis.owners else axis.reason)
 
 
 def _part(tracer: Tracer, axis: Dim, where: slice) -> Dim:
@@ -87,9 +99,7 @@ def _cut_at(tracer: Tracer, axis: Dim, position: int, slot: tuple[str, int, str]
     if not axis.owners or position == 0 or (abs(position) >= axis.size and not computed):
         return
     counted = take(axis, slice(None, position) if position > 0 else slice(position, None))
-    if not isinstance(given, TracedInt) or counted.size != abs(
-        int(given)
-    ):  # beyond the end: the rest, for now
+    if not isinstance(given, TracedInt) or counted.size != abs(int(given)):
         tracer.freeze(counted, FIXED_POSITION)
     else:
         tracer.size_follows(given if position > 0 else -given, counted)
