@@ -16,6 +16,7 @@ from netsmith.cutting.scoring import check_finite, score_groups
 from netsmith.cutting.selection import Scope, chooser
 from netsmith.cutting.verify import check_against, masked_output
 from netsmith.edits import remove
+from netsmith.edits.trial import removed
 from netsmith.errors import BudgetError, EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.own_rules import OwnRule, Target
@@ -119,10 +120,13 @@ def shrink(
     if round_to == "auto" and latency is not None:
         warn_if_not_faster(graph, keep, latency)
     reference = masked_output(model, inputs, graph, keep) if verify else None
-    smaller, _ = remove(model, graph, keep, inplace=False)
-    if verify:
-        check_against(smaller, inputs, reference, graph)
-    return remove(model, graph, keep, inplace=True)[0] if inplace else smaller
+    if inplace:
+        with removed(model, graph, keep):
+            check_against(model, inputs, reference, graph)
+        return model
+    smaller, _ = remove(model, graph, keep)
+    check_against(smaller, inputs, reference, graph)
+    return smaller
 
 
 def _why_nothing(graph: StructureGraph, protect: Iterable[str]) -> str:

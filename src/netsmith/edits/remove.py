@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netsmith.contracts import Keep
 from netsmith.edits.attributes import mended
 from netsmith.edits.kind import Kind
 from netsmith.edits.records import Record, records, remember
-from netsmith.edits.slicing import apply, cut, known, noted, plain
+from netsmith.edits.slicing import apply, check_cuts, cut, known, mend, noted, plain
 from netsmith.errors import EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.anatomy import Anatomy, collection_paused
@@ -39,33 +40,61 @@ def remove(
     Raises:
         EditError: ``keep`` does not fit the graph, or the graph does not fit the model.
     """
-    model = unwrapped(model)
-    anatomy = Anatomy.of(model)
-    own = anatomy.tensors
-    alive = graph.survivors(keep)
-    cuts = graph.cuts(alive)
-    for name in cuts:
-        if name not in own:
-            raise EditError(f"the model has no parameter or buffer {name!r}; trace this model again")
-    tensors = {name: cut(own[name], name, by_dim) for name, by_dim in cuts.items()}
-    attributes = mended(
-        anatomy.modules, graph, alive, {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    )
-    past = records(model)
-    record: dict[str, Any] = {
-        "kind": "remove",
-        "tensors": {
-            name: {str(d): np.asarray(i).tolist() for d, i in cut_.items()} for name, cut_ in cuts.items()
-        },
-        "attributes": plain(attributes),
-        "before": noted(anatomy.modules, attributes),
-        "groups": {
-            name: (~mask).nonzero()[:, 0].tolist() for name, mask in keep.items() if not bool(mask.all())
-        },
-    }
-    edited = apply(model, anatomy, tensors, attributes, inplace=inplace)
-    remember(edited, past, [record])
-    return edited, [record]
+    plan = Plan.of(unwrapped(model), graph, keep)
+    past = records(plan.model)
+    if inplace:
+        edited = plan.model
+        for name in plan.cuts:
+            plan.cut_in_place(name)
+        mend(plan.anatomy.modules, plan.record["attributes"])
+    else:
+        tensors = {name: cut(plan.anatomy.tensors[name], name, cuts) for name, cuts in plan.cuts.items()}
+        edited = apply(plan.model, plan.anatomy, tensors, plan.record["attributes"], inplace=False)
+    remember(edited, past, [plan.record])
+    return edited, [plan.record]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A removal that fits its model and is still to be made."""
+
+    model: nn.Module
+    anatomy: Anatomy
+    cuts: dict[str, dict[int, NDArray[np.int64]]]
+    """Per tensor and dimension the indices that stay."""
+    record: Record
+
+    @classmethod
+    def of(cls, model: nn.Module, graph: StructureGraph, keep: Keep) -> Plan:
+        """Work out everything that removing what ``keep`` does not keep changes; see :func:`remove`."""
+        anatomy = Anatomy.of(model)
+        alive = graph.survivors(keep)
+        cuts = graph.cuts(alive)
+        for name, by_dim in cuts.items():
+            if name not in anatomy.tensors:
+                raise EditError(f"the model has no parameter or buffer {name!r}; trace this model again")
+            check_cuts(anatomy.tensors[name], name, by_dim)
+        shapes = graph.shapes(alive)
+        attributes = plain(mended(anatomy.modules, graph, alive, {name: shapes[name] for name in cuts}))
+        record = {
+            "kind": "remove",
+            "tensors": {
+                name: {str(d): np.asarray(i).tolist() for d, i in by_dim.items()}
+                for name, by_dim in cuts.items()
+            },
+            "attributes": attributes,
+            "before": noted(anatomy.modules, attributes),
+            "groups": {
+                name: (~mask).nonzero()[:, 0].tolist() for name, mask in keep.items() if not bool(mask.all())
+            },
+        }
+        return cls(model, anatomy, cuts, record)
+
+    def cut_in_place(self, name: str) -> None:
+        """Cut one tensor; it stays the same object, and what it held before is free."""
+        tensor = self.anatomy.tensors[name]
+        tensor.grad = None
+        tensor.data = cut(tensor, name, self.cuts[name])
 
 
 def apply_record(model: nn.Module, record: Record) -> None:

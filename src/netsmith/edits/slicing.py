@@ -25,17 +25,26 @@ def cut(tensor: Tensor, name: str, cuts: Mapping[int, Any]) -> Tensor:
     Raises:
         EditError: a dimension or an index the tensor does not have.
     """
+    check_cuts(tensor, name, cuts)
     result = tensor.detach()
     for dim, kept in cuts.items():
-        index = torch.as_tensor(kept, dtype=torch.long)
-        if dim >= tensor.dim() or (len(index) and int(index.max()) >= tensor.shape[dim]):
-            largest = int(index.max()) if len(index) else "at all"
+        result = result.index_select(dim, torch.as_tensor(kept, dtype=torch.long, device=tensor.device))
+    return result
+
+
+def check_cuts(tensor: Tensor, name: str, cuts: Mapping[int, Any]) -> None:
+    """Check that a tensor has the dimensions and indices that are to stay.
+
+    Raises:
+        EditError: it has not.
+    """
+    for dim, kept in cuts.items():
+        largest = int(max(kept)) if len(kept) else "at all"
+        if dim >= tensor.dim() or (isinstance(largest, int) and largest >= tensor.shape[dim]):
             raise EditError(
                 f"{name} of shape {tuple(tensor.shape)} has no index {largest} along dimension {dim}; the "
                 "record was made on another model"
             )
-        result = result.index_select(dim, index.to(tensor.device))
-    return result
 
 
 def apply(
@@ -69,16 +78,20 @@ def apply(
         edited = model
     else:
         edited = copy_with(model, modules.values(), replaced)
-    targets = modules if inplace else dict(edited.named_modules())
+    mend(modules if inplace else dict(edited.named_modules()), attributes)
+    return edited
+
+
+def mend(modules: Mapping[str, nn.Module], attributes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Give modules, by path, the attributes that follow from new shapes."""
     for path, values in attributes.items():
         for attribute, value in values.items():
             if isinstance(value, list):  # JSON has no tuples
-                now = getattr(targets[path], attribute, ())
+                now = getattr(modules[path], attribute, ())
                 value = value if isinstance(now, list) else tuple(value)
-            setattr(targets[path], attribute, value)
-        if type(targets[path]) is nn.MultiheadAttention:
-            targets[path].__class__ = MultiheadAttention
-    return edited
+            setattr(modules[path], attribute, value)
+        if type(modules[path]) is nn.MultiheadAttention:
+            modules[path].__class__ = MultiheadAttention
 
 
 def known(tensors: Mapping[str, Tensor], name: str) -> Tensor:

@@ -22,19 +22,33 @@ def all_or_nothing(model: nn.Module) -> Iterator[None]:
     done in the block must make new tensors and not write into those it finds.
     """
     anatomy = Anatomy.of(model)
-    attributes = [(module, _kept(module)) for module in anatomy.modules.values()]
+    modules = modules_as_they_are(anatomy)
     tensors = [(tensor, tensor.data, tensor.grad) for tensor in anatomy.tensors.values()]
     try:
         yield
     except BaseException:
-        for module, kept in attributes:
-            module.__dict__.clear()
-            module.__dict__.update(kept)
+        put_back(modules)
         for tensor, data, gradient in tensors:
             tensor.grad = None
             tensor.data = data
             tensor.grad = gradient
         raise
+
+
+Kept = list[tuple[nn.Module, type[nn.Module], dict[str, Any]]]
+
+
+def modules_as_they_are(anatomy: Anatomy) -> Kept:
+    """Return every module with its class and a shallow copy of its attributes."""
+    return [(module, type(module), _kept(module)) for module in anatomy.modules.values()]
+
+
+def put_back(modules: Kept) -> None:
+    """Give modules the classes and attributes they had."""
+    for module, kind, kept in modules:
+        module.__class__ = kind
+        module.__dict__.clear()
+        module.__dict__.update(kept)
 
 
 def _kept(module: nn.Module) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from netsmith.cards import card
 from netsmith.contracts import Loss
 from netsmith.graph import StructureGraph
 
+BLOCK = 1 << 19
+"""How many numbers are squared at a time."""
+
 
 @card(
     title="Magnitude",
@@ -32,7 +35,7 @@ def magnitude(model: nn.Module, loss: Loss | None, graph: StructureGraph) -> dic
         A tensor of shape ``[size]`` per group, mean 1 (all ones for a group that is all zero).
     """
     tensors = dict(model.named_parameters())
-    energies: dict[str, Tensor] = {}
+    energies: dict[tuple[str, int], Tensor] = {}
     scores = {}
     for group in graph.groups:
         total = torch.zeros(group.size, dtype=torch.float64)
@@ -40,21 +43,28 @@ def magnitude(model: nn.Module, loss: Loss | None, graph: StructureGraph) -> dic
             weight = tensors.get(item.tensor)
             if weight is None or weight.dim() < 2:
                 continue
-            if item.tensor not in energies:
-                energies[item.tensor] = _energy(weight.detach())
-            energy = energies[item.tensor] if item.dim < 2 else weight.detach().double().square().cpu()
-            others = [dim for dim in range(energy.dim()) if dim != item.dim]
-            total += energy.sum(dim=others)[item.index].sum(dim=1)
+            if (item.tensor, item.dim) not in energies:
+                energies |= {(item.tensor, dim): sums for dim, sums in _energies(weight.detach(), item.dim)}
+            total += energies[item.tensor, item.dim][item.index].sum(dim=1)
         norms = total.sqrt()
         mean = norms.mean()
         scores[group.name] = norms / mean if mean > 0 else torch.ones_like(norms)
     return scores
 
 
-def _energy(weight: Tensor) -> Tensor:
-    """Return the sums of squares over all but the first two dimensions, so that a weight is read once."""
-    if weight.dim() == 2:
-        return weight.double().square().cpu()
-    precision = torch.promote_types(weight.dtype, torch.float32)
-    energy: Tensor = torch.linalg.vector_norm(weight.flatten(2), dim=2, dtype=precision).double().square()
-    return energy.cpu()
+def _energies(weight: Tensor, dim: int) -> list[tuple[int, Tensor]]:
+    """Return the sums of squares at each index of a dimension, and of the first two as they come with it.
+
+    A weight is read in blocks: its squares in double precision are larger than itself.
+    """
+    if dim > 1:
+        weight = weight.movedim(dim, 0)
+    rows, columns = [], torch.zeros(weight.shape[1], dtype=torch.float64)
+    for block in torch.split(weight, max(1, BLOCK // weight[0].numel())):
+        if weight.dim() > 2:
+            precision = torch.promote_types(weight.dtype, torch.float32)
+            block = torch.linalg.vector_norm(block.flatten(2), dim=2, dtype=precision)
+        squares = block.double().square().cpu()
+        rows.append(squares.sum(dim=1))
+        columns += squares.sum(dim=0)
+    return [(dim, torch.cat(rows))] if dim > 1 else [(0, torch.cat(rows)), (1, columns)]
