@@ -34,8 +34,12 @@ def methods(
     family: Annotated[str | None, typer.Option("--family", help="only this family, such as recipes")] = None,
     json: o.Json = False,
 ) -> None:
-    """List the methods there are, with their papers; those of the family recipes are for --method."""
+    """List the methods there are, with their papers; those of the family recipes are for --method.
+
+    Below them the networks that come along, for --model, and the data sets, for --data.
+    """
     with o.only_json(json):
+        from netsmith import tasks, zoo
         from netsmith.catalogue import entries
         from netsmith.errors import UnknownNameError
 
@@ -44,8 +48,9 @@ def methods(
         if family is not None and family not in families:
             raise UnknownNameError("family", family, families)
         chosen = [entry for entry in found if family in (None, entry.family)]
+        names = {} if family else {"models": list(zoo.names()), "data": list(tasks.names())}
     if json:
-        o.print_json({"methods": [entry.to_json() for entry in chosen]})
+        o.print_json({"methods": [entry.to_json() for entry in chosen], **names})
         return
     from netsmith.cli.show import table
 
@@ -53,3 +58,5 @@ def methods(
         [entry.family, entry.name, entry.card.title, entry.card.paper] for entry in chosen
     ]
     table(["family", "name", "what", "paper"], rows, numbers_from=4)
+    for what, known in names.items():
+        print(f"{what:<7} {', '.join(known)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from netsmith.files.inputs import (
 )
 from netsmith.files.messages import first_line
 from netsmith.files.quiet import quiet
+from netsmith.files.recurrent import loops_over_time
 from netsmith.files.runtime import feed, open_session, time_onnx
 from netsmith.modes import evaluating
 from netsmith.wrappers import unwrapped
@@ -127,9 +129,16 @@ def _write(
     if dynamic:
         shapes = batch_shapes(model, (args, kwargs), "batch")
     try:
-        program = torch.onnx.export(
-            model, args, kwargs=kwargs, dynamo=True, dynamic_shapes=shapes, verbose=False, external_data=False
-        )
+        with loops_over_time() if shapes and not dynamic else nullcontext():
+            program = torch.onnx.export(
+                model,
+                args,
+                kwargs=kwargs,
+                dynamo=True,
+                dynamic_shapes=shapes,
+                verbose=False,
+                external_data=False,
+            )
         assert program is not None
         # torch notes the stack trace of every node: paths of this machine, which nobody else needs.
         for node in program.model.graph:

@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,7 @@ from netsmith.errors import FileError
 from netsmith.files.inputs import Dims, batch_shapes, batch_size, example, named_shapes
 from netsmith.files.messages import first_line, one_line
 from netsmith.files.quiet import quiet
+from netsmith.files.recurrent import loops_over_time
 from netsmith.modes import evaluating
 
 if TYPE_CHECKING:
@@ -90,7 +92,8 @@ def _export(model: nn.Module, inputs: Inputs, dims: Dims | None) -> ExportedProg
     shapes = batch_shapes(model, arguments, Dim.AUTO) if batch_size(arguments) else None
     if dims is not None:
         shapes = named_shapes(model, arguments, dims, Dim.AUTO)
-    program = export(model, *arguments, dynamic_shapes=shapes)
+    with loops_over_time() if dims is not None else nullcontext():
+        program = export(model, *arguments, dynamic_shapes=shapes)
     program.example_inputs = None
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)

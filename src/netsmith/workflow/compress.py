@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
+from netsmith.errors import FileError
 from netsmith.workflow.carry_out import check_reachable, run
 from netsmith.workflow.folder import check, claim
 from netsmith.workflow.plan import plan
@@ -71,8 +73,6 @@ def compress(
         FileError: ``out`` holds another run, or cannot be written.
         TrainingError: a loss or weight that is not finite; the checkpoints stay.
     """
-    from netsmith.files import load
-
     planned = plan(
         model,
         data,
@@ -95,8 +95,17 @@ def compress(
     folder = Path(out)
     check(folder, planned.settings, resume=resume)
     if (folder / RESULT).exists():
-        model = load(folder / MODEL, classes={type(module) for module in planned.model.modules()})
-        return Result.from_folder(folder, model)
+        return Result.from_folder(folder, _finished(folder / MODEL, planned.model))
     check_reachable(planned)
     with claim(folder, planned.settings, resume=resume):
         return run(planned, folder, resume=resume, progress=progress)
+
+
+def _finished(path: Path, original: nn.Module) -> nn.Module:
+    """Return the network of a finished run; what its file cannot hold comes from the original."""
+    from netsmith.files import load
+
+    try:
+        return load(path, classes={type(module) for module in original.modules()})
+    except FileError:
+        return load(path, into=deepcopy(original))

@@ -47,11 +47,11 @@ def measure(before: nn.Module, after: nn.Module, task: Task, inputs: Inputs, onn
         inputs: example inputs of one sample.
         onnx: where the second network is exported to.
     """
-    samples = _samples(task, inputs)
+    samples = samples_of(task, inputs)
     with tempfile.TemporaryDirectory() as scratch:
-        original = _exported(before, task, inputs, Path(scratch) / "before.onnx")
-        exported = _exported(after, task, inputs, onnx)
-        seconds = _timed({"before": original.path, "after": exported.path}, samples)
+        original = export_for(task, before, inputs, Path(scratch) / "before.onnx")
+        exported = export_for(task, after, inputs, onnx)
+        seconds = timed({"before": original.path, "after": exported.path}, samples)
     networks = {"before": before, "after": after}
     costs = {which: _costs(model, inputs) for which, model in networks.items()}
     eager = _eager(networks, inputs)
@@ -79,7 +79,7 @@ def measure(before: nn.Module, after: nn.Module, task: Task, inputs: Inputs, onn
     )
 
 
-def _samples(task: Task, inputs: Inputs) -> dict[int, Inputs]:
+def samples_of(task: Task, inputs: Inputs) -> dict[int, Inputs]:
     """Return what to time on, by the number of samples: the example, and a batch."""
     from netsmith.files.inputs import with_batch
 
@@ -89,14 +89,14 @@ def _samples(task: Task, inputs: Inputs) -> dict[int, Inputs]:
     return {size: inputs if size == 1 else task.example(size) for size in sizes}
 
 
-def _exported(model: nn.Module, task: Task, inputs: Inputs, path: Path) -> Exported:
+def export_for(task: Task, model: nn.Module, inputs: Inputs, path: Path) -> Exported:
     """Export a network with the sizes varying that the task says; all fixed where the network has them so."""
     from netsmith.errors import FileError
     from netsmith.files import export
 
     if task.varying is None:
         return export(model, inputs, path, batches=BATCHES)
-    samples = tuple(_samples(task, inputs).values())
+    samples = tuple(samples_of(task, inputs).values())
     example, dims = task.varying.example, task.varying.dims
     try:
         return export(model, example, path, dynamic_shapes=dims, samples=samples)
@@ -104,7 +104,7 @@ def _exported(model: nn.Module, task: Task, inputs: Inputs, path: Path) -> Expor
         return export(model, inputs, path, dynamic_batch=False, samples=samples[:1])
 
 
-def _timed(paths: dict[str, Path], samples: dict[int, Inputs]) -> dict[str, dict[int, float]]:
+def timed(paths: dict[str, Path], samples: dict[int, Inputs]) -> dict[str, dict[int, float]]:
     """Time files in turns for half a second per sample; short calls need many rounds to be told apart."""
     from netsmith.files import time_onnx
     from netsmith.files.inputs import batch_size
@@ -115,8 +115,8 @@ def _timed(paths: dict[str, Path], samples: dict[int, Inputs]) -> dict[str, dict
         tried = time_onnx(paths, inputs, batches=batches, repeats=3, threads=THREADS)
         rounds = HALF_SECOND / sum(times[batches[0]] for times in tried.values())
         repeats = int(min(max(rounds, FEWEST), MOST))
-        timed = time_onnx(paths, inputs, batches=batches, repeats=repeats, threads=THREADS)
-        for name, times in timed.items():
+        measured = time_onnx(paths, inputs, batches=batches, repeats=repeats, threads=THREADS)
+        for name, times in measured.items():
             seconds[name][size] = times[batches[0]]
     return seconds
 

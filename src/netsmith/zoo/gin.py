@@ -48,11 +48,13 @@ class GraphIsomorphismNetwork(nn.Module):
         """
         from torch_geometric.nn import global_add_pool
 
+        # Not int(batch.max()): an export takes other numbers of graphs only if it can follow this one.
+        graphs = batch.max().item() + 1
         first, *others = self.votes
-        logits: Tensor = self.dropout(first(global_add_pool(x, batch)))
+        logits: Tensor = self.dropout(first(global_add_pool(x, batch, graphs)))
         for layer, norm, vote in zip(self.layers, self.norms, others, strict=True):
             x = F.relu(norm(layer(x, edge_index)))
-            logits = logits + self.dropout(vote(global_add_pool(x, batch)))
+            logits = logits + self.dropout(vote(global_add_pool(x, batch, graphs)))
         return logits
 
 
