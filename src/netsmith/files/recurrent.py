@@ -12,8 +12,8 @@ import torch
 def loops_over_time() -> Iterator[None]:
     """Let exports keep the time steps of GRU and LSTM as a loop; else they are written out one by one.
 
-    PyTorch has had such a form since 2.10; before it lengths stay fixed. Which form an operator took is cached
-    by the operator, so that is dropped on the way in and out.
+    PyTorch has had such a form since 2.10; before it lengths stay fixed. Which form an operator took is
+    cached by the operator, so that is dropped on the way in and out.
     """
     recurrent = (torch.ops.aten.gru.input, torch.ops.aten.lstm.input)
 
