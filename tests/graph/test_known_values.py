@@ -66,3 +66,24 @@ def test_inputs_and_what_weights_write_into():
     graph = ns.trace(model, x)
     assert torch.equal(x, before)
     assert ("first.weight", 0) in graph.frozen  # the table it is written into was counted
+
+
+class CutByTensors(nn.Module):
+    """Keeps as many places as the longest row has, and blanks some of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.head = nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x, mask):
+        longest = mask.sum(1).max()
+        y = self.first(x)
+        y = y[:, :longest] + y.narrow(1, 0, longest)
+        y[(mask[:, :longest] == 0).nonzero(as_tuple=True)] = 0
+        return self.head(y)
+
+
+def test_slices_by_tensors_run_the_same_operators_with_and_without_weights():
+    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 0, 0, 0, 0]])
+    small = ns.shrink(CutByTensors().eval(), (torch.randn(2, 5, 4), mask), ratio=0.5)
+    assert small.first.weight.shape == (4, 4)

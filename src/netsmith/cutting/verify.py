@@ -126,7 +126,7 @@ def _last_line_outside_torch(error: BaseException) -> str:
     traceback = error.__traceback__
     while traceback is not None:
         name = traceback.tb_frame.f_code.co_filename
-        if "/torch/" not in name:
+        if "/torch/" not in name and name != __file__:
             place = f"{name}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return place

@@ -29,6 +29,8 @@ from netsmith.wrappers import uncompiled
 
 LAYOUT = frozenset(
     {
+        "lift_fresh",
+        "scalar_tensor",
         "view",
         "_unsafe_view",
         "_reshape_alias",

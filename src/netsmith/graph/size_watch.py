@@ -89,13 +89,17 @@ def _given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
     if function in (F.layer_norm, F.rms_norm):
         shape = args[1] if len(args) > 1 else kwargs["normalized_shape"]
         return {f"normalized_shape.{position}": size for position, size in enumerate(shape)}
-    if function in (Tensor.narrow, torch.narrow) and not kwargs and not isinstance(args[2], Tensor):
+    if function in (Tensor.narrow, torch.narrow) and not kwargs and not _any_tensor(args[2:]):
         return narrow_bounds(*args)
     if function is torch._VF._pad_packed_sequence:
         return {FITTED: True}
     if isinstance(function, (OpOverload, OpOverloadPacket)):
         return _named(function, args, kwargs)
     return None
+
+
+def _any_tensor(values: tuple[Any, ...]) -> bool:
+    return any(isinstance(value, Tensor) for value in values)
 
 
 def _named(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Any, Any]:

@@ -27,7 +27,8 @@ def slice_bounds(tracer: Tracer, tensor: Tensor, index: Any) -> Bounds:
         found |= {("cut", dim, "start"): item.start, ("cut", dim, "end"): item.stop}
         axis, stop = tracer.axes(tensor)[own], item.stop
         # A traced size notes what it is compared with; as a plain one it does not take this for the user's.
-        if axis.owners and not item.start and isinstance(stop, TracedInt) and int(stop) == axis.size:
+        from_the_start = item.start is None or (isinstance(item.start, int) and int(item.start) == 0)
+        if axis.owners and from_the_start and isinstance(stop, TracedInt) and int(stop) == axis.size:
             tracer.size_follows(stop, axis)
     return found
 

@@ -153,12 +153,14 @@ def index_put(tracer: Tracer, call: Call) -> Any:
         return (*axes[:first], *covered, *axes[last:])
     reach = sum(item.dim() if item is not None and _is_mask(item) else 1 for item in indices)
     rest = len(axes) - reach
-    if given != list(range(len(indices))) or (rest and len(values) < rest):
+    if given != list(range(len(indices))):
         return unknown(tracer, call)
     chosen = [dim for item in indices if item is not None for dim in tracer.axes(item)]
     for axis in (*axes[:reach], *chosen, *values[: max(len(values) - rest, 0)]):
         tracer.freeze(axis, BY_INDEX)
-    tail = [_agreed(tracer, axes[-k], values[-k]) for k in range(rest, 0, -1)]
+    tail = [
+        _agreed(tracer, axes[-k], values[-k]) if k <= len(values) else axes[-k] for k in range(rest, 0, -1)
+    ]
     return (*axes[:reach], *tail)
 
 
