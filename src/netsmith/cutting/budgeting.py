@@ -10,26 +10,27 @@ from torch import nn
 from netsmith.contracts import Inputs, Keep
 from netsmith.cost.budget import Budget
 from netsmith.cost.counting import Cost, CostTable
+from netsmith.cutting.depth import Cut, meter_of
 from netsmith.errors import BudgetError, SpeedWarning
 from netsmith.graph import StructureGraph
 
 
-def keep_for(
+def cut_for(
     graph: StructureGraph,
     budget: Budget,
-    choose: Callable[[int], Keep],
+    choose: Callable[[int], Cut],
     steps: int,
     latency: CostTable | None = None,
     energy: CostTable | None = None,
-) -> Keep:
+) -> Cut:
     """Return ``choose(n)`` for the smallest n in [0, steps] at which the budget holds, found by bisection.
 
     Raises:
         BudgetError: the budget does not hold even for ``choose(steps)``; says what can be reached.
     """
     tables = cost_tables(budget, latency, energy)
-    measure = Cost(graph, **tables).meter(set(budget.kinds))
-    now = measure({})
+    measure = meter_of(Cost(graph, **tables), set(budget.kinds))
+    now = measure(Cut({}))
     limits = budget.limits(now)
     smallest = measure(choose(steps))
     for kind, limit in limits.items():

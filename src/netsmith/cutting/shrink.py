@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from typing import Literal
 
 from torch import Tensor, nn
@@ -10,15 +11,16 @@ from torch import Tensor, nn
 from netsmith.contracts import Inputs, Loss, Score
 from netsmith.cost.budget import Budget
 from netsmith.cost.counting import CostTable
-from netsmith.cutting.budgeting import keep_for, liked_multiples, measured_table, warn_if_not_faster
+from netsmith.cutting.budgeting import cut_for, liked_multiples, measured_table, warn_if_not_faster
+from netsmith.cutting.depth import Cut, block_scores, in_depth, left_to_cut
 from netsmith.cutting.protection import unprotected
 from netsmith.cutting.scoring import check_finite, score_groups
 from netsmith.cutting.selection import Scope, chooser
 from netsmith.cutting.verify import check_against, masked_output
-from netsmith.edits import remove
-from netsmith.edits.trial import removed
+from netsmith.edits import bypass, remove
+from netsmith.edits.trial import bypassed, removed
 from netsmith.errors import BudgetError, EditError
-from netsmith.graph import StructureGraph
+from netsmith.graph import StructureGraph, blocks
 from netsmith.graph.own_rules import OwnRule, Target
 from netsmith.graph.tracing import trace
 from netsmith.scores.magnitude import magnitude
@@ -38,6 +40,7 @@ def shrink(
     round_to: RoundTo = 1,
     protect: Iterable[str] = (),
     scope: Scope = "global",
+    depth: bool = False,
     latency: CostTable | None = None,
     energy: CostTable | None = None,
     rules: Mapping[Target, OwnRule] | None = None,
@@ -64,6 +67,9 @@ def shrink(
         protect: names of parameters, modules or groups (shell patterns) that stay whole.
         scope: ``"global"`` ranks the channels of all groups together; ``"local"`` removes the same share of
             every group.
+        depth: let whole residual blocks go, too (:func:`netsmith.graph.blocks`): each is one more step of the
+            ranking, with the mean score of the channels inside; one without channels of its own stays. With
+            ``scope="local"`` the same share of blocks goes as of channels.
         latency: table for a latency budget; default measured on this machine.
         energy: table for an energy budget; default the table that comes with netsmith.
         rules: rules of your own for this call alone (:func:`netsmith.graph.rule` registers one for all).
@@ -103,14 +109,14 @@ def shrink(
     if latency is None and (timed or round_to == "auto"):
         latency = measured_table(graph, model, inputs, whole=timed)
     multiples = _multiples(graph, round_to, latency)
-    steps = sum(graph.group(name).size for name in free)
+    ranked = block_scores(graph, scores, free, blocks(model, inputs)) if depth else []
     while True:
-        choose = chooser(scores, free, multiples, scope)
+        choose, steps = in_depth(chooser(scores, free, multiples, scope), scores, free, ranked, scope)
         try:
             if budget is not None:
-                keep = keep_for(graph, budget, choose, steps, latency, energy)
+                cut = cut_for(graph, budget, choose, steps, latency, energy)
             else:
-                keep = choose(round((ratio or 0.0) * steps))
+                cut = choose(round((ratio or 0.0) * steps))
             break
         except BudgetError:
             if round_to != "auto" or max(multiples.values()) == 1:
@@ -118,15 +124,35 @@ def shrink(
             # The widths a machine likes best do not reach every budget; finer ones go further.
             multiples = {name: max(1, multiple // 2) for name, multiple in multiples.items()}
     if round_to == "auto" and latency is not None:
-        warn_if_not_faster(graph, keep, latency)
-    reference = masked_output(model, inputs, graph, keep) if verify else None
-    if inplace:
-        with removed(model, graph, keep):
-            check_against(model, inputs, reference, graph)
-        return model
-    smaller, _ = remove(model, graph, keep)
-    check_against(smaller, inputs, reference, graph)
-    return smaller
+        warn_if_not_faster(graph, cut.keep, latency)
+    return _carried_out(model, inputs, graph, cut, rules, verify, inplace)
+
+
+def _carried_out(
+    model: nn.Module,
+    inputs: Inputs,
+    graph: StructureGraph,
+    cut: Cut,
+    rules: Mapping[Target, OwnRule] | None,
+    verify: bool,
+    inplace: bool,
+) -> nn.Module:
+    with ExitStack() as stack:
+        keep = cut.keep
+        if cut.blocks:
+            if inplace:
+                stack.enter_context(bypassed(model, cut.blocks))
+            else:
+                model, _ = bypass(model, cut.blocks)
+            graph, keep = left_to_cut(model, inputs, graph, cut, rules)
+        reference = masked_output(model, inputs, graph, keep) if verify else None
+        if inplace:
+            with removed(model, graph, keep):
+                check_against(model, inputs, reference, graph)
+            return model
+        smaller, _ = remove(model, graph, keep)
+        check_against(smaller, inputs, reference, graph)
+        return smaller
 
 
 def _why_nothing(graph: StructureGraph, protect: Iterable[str]) -> str:

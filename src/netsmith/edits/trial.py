@@ -1,8 +1,8 @@
-"""A removal on trial: made in place, and taken back when what is tried with it fails."""
+"""Edits on trial: made in place, and taken back when what is tried with them fails."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from netsmith.contracts import Keep
+from netsmith.edits.bypass import bypass
 from netsmith.edits.records import records, remember
 from netsmith.edits.remove import Plan
 from netsmith.edits.slicing import mend
 from netsmith.edits.transaction import modules_as_they_are, put_back
-from netsmith.graph import StructureGraph
+from netsmith.graph import Block, StructureGraph
+from netsmith.graph.anatomy import Anatomy
 
 
 @contextmanager
@@ -45,6 +47,23 @@ def removed(model: nn.Module, graph: StructureGraph, keep: Keep) -> Iterator[Non
                 tensor.data = one.beside(tensor.data)
         for tensor, gradient in gradients:
             tensor.grad = gradient
+        put_back(modules)
+        remember(model, past, [])
+        raise
+
+
+@contextmanager
+def bypassed(model: nn.Module, blocks: Iterable[Block]) -> Iterator[None]:
+    """Take blocks out in place as :func:`netsmith.edits.bypass` does; put them back if the block raises.
+
+    Raises:
+        EditError: as from :func:`netsmith.edits.bypass`; nothing has been changed then.
+    """
+    past, modules = records(model), modules_as_they_are(Anatomy.of(model))
+    try:
+        bypass(model, blocks, inplace=True)
+        yield
+    except BaseException:
         put_back(modules)
         remember(model, past, [])
         raise
