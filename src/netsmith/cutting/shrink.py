@@ -69,7 +69,8 @@ def shrink(
             every group.
         depth: let whole residual blocks go, too (:func:`netsmith.graph.blocks`): each is one more step of the
             ranking, with the mean score of the channels inside; one without channels of its own stays. With
-            ``scope="local"`` the same share of blocks goes as of channels.
+            ``scope="local"`` the same share of blocks goes as of channels. A score that is relative to its
+            layer, as magnitude is, says little of blocks; give one that compares layers.
         latency: table for a latency budget; default measured on this machine.
         energy: table for an energy budget; default the table that comes with netsmith.
         rules: rules of your own for this call alone (:func:`netsmith.graph.rule` registers one for all).
