@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import netsmith as ns
+from netsmith.errors import EditError
 from netsmith.layers import PassThrough, Residual
 
 
@@ -93,6 +94,21 @@ def test_in_place_and_replayed():
     assert same is model
     assert torch.equal(model(X), small(X))
     assert [record["kind"] for record in ns.records(model)] == ["bypass", "remove"]
+
+
+def test_in_place_gives_the_blocks_back_when_the_proof_fails(monkeypatch):
+    model = scaled(3, 0.05)
+    before, output = str(model), model(X)
+
+    def refuse(*_):
+        raise EditError("no")
+
+    monkeypatch.setattr("netsmith.cutting.shrink.check_against", refuse)
+    with pytest.raises(EditError, match="no"):
+        ns.shrink(model, X, ratio=0.5, depth=True, score=largest, inplace=True)
+    assert str(model) == before
+    assert torch.equal(model(X), output)
+    assert ns.records(model) == []
 
 
 def test_protected_blocks_stay():
