@@ -111,6 +111,31 @@ def test_an_export_that_computes_something_else_is_not_written(tmp_path: Path) -
     assert export(Noise(), torch.randn(2, 3), tmp_path / "a.onnx", check=False).difference is None
 
 
+class PerKind(nn.Module):
+    """Asks how many rows are of each kind, and wants the kinds sorted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines = nn.ModuleList(nn.Linear(3, 2) for _ in range(2))
+
+    def forward(self, x: Tensor, kind: Tensor) -> Tensor:
+        if bool((kind[1:] < kind[:-1]).any()):
+            raise ValueError("the kinds must be sorted")
+        out = torch.zeros(x.shape[0], 2)
+        for number, line in enumerate(self.lines):
+            chosen = (kind == number).nonzero()[:, 0]
+            if chosen.numel() > 0:
+                out = out.index_add(0, chosen, line(x[chosen]))
+        return torch.sort(out, dim=0, stable=True).values
+
+
+def test_sizes_that_depend_on_values_are_exported(tmp_path: Path) -> None:
+    inputs = torch.randn(6, 3), torch.tensor([0, 0, 0, 1, 1, 1])
+    result = export(PerKind(), inputs, tmp_path / "a.onnx", dynamic_batch=False)
+    assert result.difference is not None
+    assert result.difference < 1e-5
+
+
 def test_relative_difference() -> None:
     inf, nan = float("inf"), float("nan")
     assert _relative(torch.tensor([1.0, -4.0]), torch.tensor([1.5, -4.0])) == 0.125

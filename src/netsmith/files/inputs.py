@@ -102,15 +102,16 @@ def example(model: nn.Module, inputs: Inputs) -> Arguments:
     return with_batch(arguments, 2)  # type: ignore[no-any-return]
 
 
-def fresh(inputs: Any, generator: torch.Generator) -> Any:
+def fresh(inputs: Any, generator: torch.Generator, *, integers: bool = True) -> Any:
     """Return other inputs of the same shapes, their values drawn from those of the examples.
 
-    A float tensor of one value only is drawn from a normal distribution around it.
+    A float tensor of one value only is drawn from a normal distribution around it. Without ``integers`` only
+    floating-point tensors are drawn.
     """
 
     def draw(tensor: Tensor) -> Tensor:
         flat = tensor.detach().reshape(-1)
-        if flat.numel() == 0:
+        if flat.numel() == 0 or not (integers or tensor.is_floating_point()):
             return tensor
         if tensor.is_floating_point() and bool((flat == flat[0]).all()):
             return tensor + torch.randn(tensor.shape, generator=generator).to(tensor)

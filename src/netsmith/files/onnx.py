@@ -29,6 +29,7 @@ from netsmith.files.inputs import (
     with_batch,
 )
 from netsmith.files.messages import first_line
+from netsmith.files.onnx_program import onnx_program
 from netsmith.files.quiet import quiet
 from netsmith.files.recurrent import loops_over_time
 from netsmith.files.runtime import feed, open_session, time_onnx
@@ -81,7 +82,8 @@ def export(
         model: on any device; its modes are as they were afterwards.
         inputs: example inputs: one tensor, a tuple, or a dict of keyword arguments.
         path: where to; written whole, and only when the check holds.
-        check: run ONNX Runtime and PyTorch on fresh inputs of every batch size; at most 1e-3 apart.
+        check: run ONNX Runtime and PyTorch on fresh inputs of every batch size; at most 1e-3 apart. Where the
+            model refuses fresh integers (indices that must be sorted), those of the example stay.
         dynamic_batch: let dim 0 vary where it is the batch (equal to dim 0 of the first input).
         dynamic_shapes: for each argument the dimensions that may vary and their names, in place of the batch:
             ``({0: "nodes"}, {1: "edges"})``.
@@ -107,7 +109,7 @@ def export(
         with quiet(), torch.no_grad(), evaluating(model):
             _write(model, inputs, temporary, dynamic, shapes)
         session = open_session(temporary)
-        checked = [bind(model, sample) for sample in samples] or _fresh(arguments, sizes)
+        checked = [bind(model, sample) for sample in samples] or _fresh(model, arguments, sizes)
         difference = _difference(model, session, checked) if check else None
         if difference is not None and not difference <= TOLERANCE:
             raise FileError(
@@ -130,16 +132,7 @@ def _write(
         shapes = batch_shapes(model, (args, kwargs), "batch")
     try:
         with loops_over_time() if shapes and not dynamic else nullcontext():
-            program = torch.onnx.export(
-                model,
-                args,
-                kwargs=kwargs,
-                dynamo=True,
-                dynamic_shapes=shapes,
-                verbose=False,
-                external_data=False,
-            )
-        assert program is not None
+            program = onnx_program(model, args, kwargs, shapes)
         # torch notes the stack trace of every node: paths of this machine, which nobody else needs.
         for node in program.model.graph:
             node.metadata_props.clear()
@@ -153,9 +146,20 @@ def _write(
         raise FileError(f"ONNX cannot express {type(model).__name__}: {first_line(error)}{hint}") from error
 
 
-def _fresh(arguments: Arguments, batches: Sequence[int]) -> list[Arguments]:
+def _fresh(model: nn.Module, arguments: Arguments, batches: Sequence[int]) -> list[Arguments]:
+    """Return new inputs; integers that the model does not take in any order stay those of the example."""
     generator = torch.Generator().manual_seed(0)
-    return [fresh(with_batch(arguments, size), generator) for size in batches]
+    found = []
+    for size in batches:
+        resized = with_batch(arguments, size)
+        drawn = fresh(resized, generator)
+        try:
+            with torch.no_grad(), evaluating(model):
+                model(*drawn[0], **drawn[1])
+        except Exception:
+            drawn = fresh(resized, generator, integers=False)
+        found.append(drawn)
+    return found
 
 
 def _difference(model: nn.Module, session: Any, samples: Sequence[Arguments]) -> float:
