@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from netsmith.errors import NetsmithError
+
 
 def unwrapped(model: Any) -> Any:
     """Return the network inside ``torch.compile``, ``DataParallel`` and ``DistributedDataParallel``.
@@ -28,6 +30,19 @@ def unwrapped(model: Any) -> Any:
             model = model.module
         else:
             return model
+
+
+def network(model: Any) -> nn.Module:
+    """Return the network inside its wrappers.
+
+    Raises:
+        NetsmithError: there is none.
+    """
+    model = unwrapped(model)
+    if not isinstance(model, nn.Module):
+        given = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise NetsmithError(f"expected a torch.nn.Module, got {given}")
+    return model
 
 
 @contextmanager

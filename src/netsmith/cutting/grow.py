@@ -13,7 +13,7 @@ from netsmith.cost.budget import Budget
 from netsmith.cost.counting import Cost, CostTable
 from netsmith.cutting.budgeting import cost_tables
 from netsmith.cutting.protection import unprotected
-from netsmith.cutting.scoring import check_finite, score_groups
+from netsmith.cutting.scoring import check_values, score_groups
 from netsmith.cutting.verify import check_against, own_output
 from netsmith.edits.sharing import Sharing
 from netsmith.edits.split import split
@@ -21,7 +21,7 @@ from netsmith.errors import BudgetError, EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.tracing import trace
 from netsmith.scores.magnitude import magnitude
-from netsmith.wrappers import unwrapped
+from netsmith.wrappers import network
 
 MOST_COPIES = 64
 """A channel becomes at most this many; a network that is to grow further is another network."""
@@ -74,9 +74,9 @@ def grow(
         >>> ns.grow(net, torch.zeros(1, 8), budget=ns.Budget(macs=1.5))[0]
         Linear(in_features=8, out_features=24, bias=True)
     """
-    model = unwrapped(model)
-    check_finite(model)
+    model = network(model)
     graph = trace(model, inputs)
+    check_values(model)
     scores = score_groups(model, loss, graph, score)
     free = [name for name in unprotected(graph, protect) if _splits_one_by_one(graph, name)]
     if not free:

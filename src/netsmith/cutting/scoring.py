@@ -19,9 +19,19 @@ def score_groups(
     """Return checked scores: one finite tensor ``[size]`` per group.
 
     Raises:
-        EditError: a group without a score, a wrong shape, or a score that is not finite.
+        EditError: a group without a score, a wrong shape, a score that is not finite, or one that needs
+            values of a model that has none.
     """
-    given = score if isinstance(score, Mapping) else score(model, loss, graph)
+    try:
+        given = score if isinstance(score, Mapping) else score(model, loss, graph)
+    except (NotImplementedError, RuntimeError) as error:
+        empty = next((name for name, p in model.named_parameters() if p.is_meta), None)
+        if empty is None:
+            raise
+        raise EditError(
+            f"{empty} is on the meta device and has no values to score; load the weights first, or give a "
+            "score that needs none (score=netsmith.scores.Random())"
+        ) from error
     checked = {}
     for group in graph.groups:
         value = given.get(group.name)
@@ -34,12 +44,19 @@ def score_groups(
     return checked
 
 
-def check_finite(model: nn.Module) -> None:
-    """Refuse a model with NaN or infinity in its weights.
+def check_values(model: nn.Module) -> None:
+    """Refuse a model with NaN or infinity in its weights, or with values for only some of them.
 
     Raises:
-        EditError: names the first parameter that is not finite.
+        EditError: names the first parameter that is not finite, or has no values.
     """
+    empty = next((name for name, p in model.named_parameters() if p.is_meta), None)
+    full = next(((name, p.device) for name, p in model.named_parameters() if not p.is_meta), None)
+    if empty is not None and full is not None:
+        raise EditError(
+            f"{empty} is on the meta device, without values, but {full[0]} is on {full[1]}; load all "
+            "weights, or none"
+        )
     for name, parameter in model.named_parameters():
         if parameter.is_meta or not parameter.is_floating_point():
             continue

@@ -14,7 +14,7 @@ from netsmith.cost.counting import CostTable
 from netsmith.cutting.budgeting import cut_for, liked_multiples, measured_table, warn_if_not_faster
 from netsmith.cutting.depth import Cut, block_scores, in_depth, left_to_cut
 from netsmith.cutting.protection import unprotected
-from netsmith.cutting.scoring import check_finite, score_groups
+from netsmith.cutting.scoring import check_values, score_groups
 from netsmith.cutting.selection import Scope, chooser
 from netsmith.cutting.verify import check_against, masked_output
 from netsmith.edits import bypass, remove
@@ -24,7 +24,7 @@ from netsmith.graph import StructureGraph, blocks
 from netsmith.graph.own_rules import OwnRule, Target
 from netsmith.graph.tracing import trace
 from netsmith.scores.magnitude import magnitude
-from netsmith.wrappers import unwrapped
+from netsmith.wrappers import network
 
 RoundTo = int | Literal["auto"] | Mapping[str, int]
 
@@ -97,9 +97,9 @@ def shrink(
         raise BudgetError(f"ratio={ratio} must be a share of channels to remove, at least 0 and below 1")
     if scope not in ("global", "local"):
         raise EditError(f"scope={scope!r} is not known; give 'global' or 'local'")
-    model = unwrapped(model)
-    check_finite(model)
+    model = network(model)
     graph = trace(model, inputs, rules=rules)
+    check_values(model)
     scores = score_groups(model, loss, graph, score)
     free = unprotected(graph, protect)
     if not free:

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten
+from torch import nn
 
 from netsmith.calling import call_arguments, copied
 from netsmith.closeness import relative_difference, tolerance
 from netsmith.contracts import Inputs, Keep
-from netsmith.errors import EditError
+from netsmith.errors import EditError, NetsmithError, TraceError
 from netsmith.graph import StructureGraph
 from netsmith.graph.masked import OtherOperatorsError, run_masked
+from netsmith.graph.running import describe, tensors_in
 from netsmith.graph.tracing import graph_of, run
-from netsmith.modes import evaluating
+from netsmith.modes import drawing_alike, evaluating
 from netsmith.wrappers import uncompiled
 
 FIXED_SIZE = (
     "A size is probably fixed in the code there: compute it from the tensor, or protect the layers before it"
 )
+UNSTEADY = (
+    "Its output depends on more than inputs, weights and torch's random state: make that an input, or pass "
+    "verify=False"
+)
 MISREAD = "Please report this model: its structure was read wrongly"
 
 
 def masked_output(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Keep) -> Any:
-    """Return the masked original's output; traces again with values if the operators differ without."""
+    """Return the masked original's output; traces again with values if the operators differ without.
+
+    Raises:
+        TraceError: the model does not run on the inputs, or not with the same operators each time.
+    """
     if any(parameter.is_meta for parameter in model.parameters()):
         return None
     with evaluating(model):
@@ -36,31 +42,28 @@ def masked_output(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep:
             with drawing_alike():
                 return run_masked(model, inputs, graph, keep)
         except OtherOperatorsError:
-            real = graph_of(run(model, inputs, real=True, own=graph.own))
-            if [group.name for group in real.groups] != [group.name for group in graph.groups]:
-                raise
-            with drawing_alike():
-                return run_masked(model, inputs, real, keep)
+            return _masked_for_real(model, inputs, graph, keep)
+        except NetsmithError:
+            raise
+        except Exception as error:
+            raise TraceError(
+                f"{type(model).__name__} does not run on these inputs ({describe(inputs)}): "
+                f"{type(error).__name__}: {_first_line(error)}"
+            ) from error
 
 
-@contextmanager
-def drawing_alike() -> Iterator[None]:
-    """Let a forward pass draw the same random numbers every time; the random state is left as found."""
-    with torch.random.fork_rng(devices=[]), _DrawInOrder():
-        torch.manual_seed(0)
-        yield
-
-
-class _DrawInOrder(TorchFunctionMode):
-    """Noise like a tensor is drawn in the order of its indices, not of its memory, which a cut may change."""
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if function in (torch.rand_like, torch.randn_like, torch.randint_like):
-            kwargs = {"memory_format": torch.contiguous_format, **kwargs}
-        return function(*args, **kwargs)
+def _masked_for_real(model: nn.Module, inputs: Inputs, graph: StructureGraph, keep: Keep) -> Any:
+    real = graph_of(run(model, inputs, real=True, own=graph.own))
+    try:
+        if [group.name for group in real.groups] != [group.name for group in graph.groups]:
+            raise OtherOperatorsError("with values it has other groups of channels than without")
+        with drawing_alike():
+            return run_masked(model, inputs, real, keep)
+    except OtherOperatorsError as error:
+        raise TraceError(
+            f"{type(model).__name__} runs other operators from one call to the next: {error}; make what it "
+            "runs depend on its inputs alone"
+        ) from error
 
 
 def own_output(model: nn.Module, inputs: Inputs) -> Any:
@@ -90,31 +93,71 @@ def check_against(
     """
     if reference is None:
         return
+    output = _output(edited, inputs, graph, what)
+    difference = _difference(output, reference)
+    if difference is None:
+        return
+    if any(tensor.is_floating_point() and tensor.isnan().any() for tensor in tensors_in(reference)):
+        raise EditError(
+            "the original's own output holds NaN on these inputs, so nothing can be compared; the original "
+            "is untouched. Give inputs on which it is finite"
+        )
+    unsteady = _difference(_output(edited, inputs, graph, what), output)
+    if unsteady is not None:
+        raise EditError(
+            f"{type(edited).__name__} gives another output each time it is run on these inputs (they differ "
+            f"by {unsteady:.2g}, relative), so nothing can be compared; the original is untouched. {UNSTEADY}"
+        )
+    raise EditError(
+        f"the {what} model's output differs from the {against}'s by {difference:.2g} (relative); the "
+        f"original is untouched. {_suspects(graph) or _hooked(edited) or MISREAD}"
+    )
+
+
+def _output(edited: nn.Module, inputs: Inputs, graph: StructureGraph | None, what: str) -> Any:
     args, kwargs = copied(call_arguments(inputs))
     try:
         with evaluating(edited), torch.no_grad(), uncompiled(), drawing_alike():
-            output = edited(*args, **kwargs)
+            return edited(*args, **kwargs)
     except Exception as error:
         place = _last_line_outside_torch(error)
         raise EditError(
             f"the {what} model does not run ({type(error).__name__} at {place}: {_first_line(error)}); the "
-            f"original is untouched. {_suspects(graph) or FIXED_SIZE}"
+            f"original is untouched. {_suspects(graph) or _hooked(edited) or FIXED_SIZE}"
         ) from error
-    expected = [leaf for leaf in tree_flatten(reference)[0] if isinstance(leaf, Tensor)]
-    got = [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)]
-    for want, have in zip(expected, got, strict=True):
+
+
+def _difference(output: Any, reference: Any) -> float | None:
+    """Return the first relative difference that rounding does not explain, or None."""
+    got, expected = tensors_in(output), tensors_in(reference)
+    if len(got) != len(expected):
+        return math.inf
+    for have, want in zip(got, expected, strict=True):
         difference = relative_difference(have, want)
         if not difference <= tolerance(want.dtype):
-            raise EditError(
-                f"the {what} model's output differs from the {against}'s by {difference:.2g} "
-                f"(relative); the original is untouched. {_suspects(graph) or MISREAD}"
-            )
+            return difference
+    return None
 
 
 def _suspects(graph: StructureGraph | None) -> str:
     """Return the rules of the user's own that may be wrong, in words."""
     own = dict.fromkeys(operation.own for operation in graph.operations if operation.own) if graph else {}
     return f"Check your rule for {' and for '.join(own)}: it took part, and may be wrong" if own else ""
+
+
+def _hooked(model: nn.Module) -> str:
+    """Return which modules have forward hooks that may hold on to the original, in words."""
+    hooked = [
+        repr(name) if name else "the model"
+        for name, module in model.named_modules()
+        if module._forward_hooks or module._forward_pre_hooks
+    ]
+    if not hooked:
+        return ""
+    return (
+        f"Forward hooks of module {', '.join(hooked[:3])} came along as they are: one that holds on to the "
+        "original's tensors or sizes has to be removed first"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from netsmith.edits.records import Record, records
 from netsmith.edits.slicing import cut, tensors_of
 from netsmith.errors import EditError
-from netsmith.wrappers import unwrapped
+from netsmith.wrappers import network
 
 
 def rebind(
@@ -34,7 +34,7 @@ def rebind(
     Raises:
         EditError: a parameter of the optimiser is not in ``original``, or its state cannot follow.
     """
-    original, edited = unwrapped(original), unwrapped(edited)
+    original, edited = network(original), network(edited)
     if edits is None:
         edits = records(edited) if original is edited else records(edited)[len(records(original)) :]
     names = {id(tensor): name for name, tensor in tensors_of(original).items()}

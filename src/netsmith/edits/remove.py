@@ -17,7 +17,7 @@ from netsmith.edits.slicing import apply, check_cuts, cut, known, mend, noted, p
 from netsmith.errors import EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.anatomy import Anatomy, collection_paused
-from netsmith.wrappers import unwrapped
+from netsmith.wrappers import network
 
 
 @collection_paused()
@@ -34,13 +34,13 @@ def remove(
 
     Returns:
         The smaller model, of the same class, and the records of what was done: ``"tensors"`` has the indices
-        that stay, ``"groups"`` the removed channels, ``"attributes"`` the new sizes per module and
-        ``"before"`` the old ones.
+        that stay, ``"shapes"`` what they were cut from, ``"groups"`` the removed channels, ``"attributes"``
+        the new sizes per module and ``"before"`` the old ones.
 
     Raises:
         EditError: ``keep`` does not fit the graph, or the graph does not fit the model.
     """
-    plan = Plan.of(unwrapped(model), graph, keep)
+    plan = Plan.of(network(model), graph, keep)
     past = records(plan.model)
     if inplace:
         edited = plan.model
@@ -84,6 +84,7 @@ class Plan:
             },
             "attributes": attributes,
             "before": noted(anatomy.modules, attributes),
+            "shapes": {name: list(anatomy.tensors[name].shape) for name in cuts},
             "groups": {
                 name: (~mask).nonzero()[:, 0].tolist() for name, mask in keep.items() if not bool(mask.all())
             },
@@ -101,6 +102,11 @@ def apply_record(model: nn.Module, record: Record) -> None:
     """Make a recorded removal again, on the model itself."""
     anatomy = Anatomy.of(model)
     own = anatomy.tensors
+    for name, shape in record.get("shapes", {}).items():
+        if list(known(own, name).shape) != shape:
+            raise EditError(
+                f"{name} has shape {tuple(own[name].shape)}, the record was made on one of {tuple(shape)}"
+            )
     tensors = {
         name: cut(known(own, name), name, {int(dim): kept for dim, kept in cuts.items()})
         for name, cuts in record["tensors"].items()

@@ -12,7 +12,7 @@ from netsmith.edits.kinds import kind_of
 from netsmith.edits.records import Record, records, remember
 from netsmith.edits.transaction import all_or_nothing
 from netsmith.errors import EditError
-from netsmith.wrappers import unwrapped
+from netsmith.wrappers import network
 
 MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError)
 """What a record raises that was made on another model, or was tampered with."""
@@ -32,7 +32,7 @@ def replay(model: nn.Module, edits: Iterable[Record], *, inplace: bool = False) 
     Raises:
         EditError: a record that does not fit this model; nothing has been changed.
     """
-    model = unwrapped(model)
+    model = network(model)
     new, past = copy.deepcopy(list(edits)), records(model)
     steps = [(record, kind_of(record).apply) for record in new]
     edited = model if inplace else copy_with(model, model.modules(), {})

@@ -34,7 +34,7 @@ from netsmith.files.quiet import quiet
 from netsmith.files.recurrent import loops_over_time
 from netsmith.files.runtime import feed, open_session, time_onnx
 from netsmith.modes import evaluating
-from netsmith.wrappers import unwrapped
+from netsmith.wrappers import network
 
 TOLERANCE = 1e-3
 """Largest relative difference from PyTorch that an export may have."""
@@ -99,7 +99,7 @@ def export(
     Raises:
         FileError: ONNX cannot express the model, the batch cannot vary, the check fails, or the disk refuses.
     """
-    model = unwrapped(model)
+    model = network(model)
     arguments = bind(model, inputs)
     size = batch_size(arguments)
     dynamic = dynamic_batch and bool(size) and dynamic_shapes is None

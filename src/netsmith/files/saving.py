@@ -18,7 +18,7 @@ from netsmith.files.archive import write_archive
 from netsmith.files.inputs import Dims
 from netsmith.files.program import program_members
 from netsmith.files.values import UnstorableError
-from netsmith.wrappers import unwrapped
+from netsmith.wrappers import network
 
 ARCHITECTURE, RECORDS, WEIGHTS = "architecture.json", "records.json", "weights.safetensors"
 
@@ -64,7 +64,7 @@ def save(
     """
     from safetensors.torch import save as to_safetensors
 
-    model = unwrapped(model)
+    model = network(model)
     try:
         found = describe(model)
     except UnstorableError as error:

@@ -140,9 +140,10 @@ class _Masking(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _expect(self, name: str) -> Operation:
         if self._next >= len(self._operations) or self._operations[self._next].name != name:
-            more = self._next < len(self._operations)
-            traced = self._operations[self._next].name if more else "nothing more"
-            raise OtherOperatorsError(f"the model ran {name} where the traced run had {traced}")
+            more = self._operations[self._next : self._next + 1]
+            traced = more[0].name if more else "nothing more"
+            place = f" in module {more[0].module or '(the model itself)'}" if more else ""
+            raise OtherOperatorsError(f"{name} where the traced run had {traced}{place}")
         self._next += 1
         return self._operations[self._next - 1]
 

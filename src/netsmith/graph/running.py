@@ -19,7 +19,7 @@ from netsmith.graph.own_calls import opaque_modules, trace_opaque
 from netsmith.graph.size_watch import SizeWatch, traced_attributes
 from netsmith.graph.tracer import FROM_INPUT, FROM_OUTPUT, Tracer
 from netsmith.layers.multihead_attention import MultiheadAttention
-from netsmith.modes import as_found, evaluating
+from netsmith.modes import as_found, evaluating, values_kept
 from netsmith.wrappers import uncompiled
 
 
@@ -102,9 +102,8 @@ def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs, training: boo
         tracer.add_leaf(name, tensor)
     args, kwargs = copied(call_arguments(inputs))
     _add_inputs(tracer, (args, kwargs))
-    kept = [(buffer, buffer.detach().clone()) for buffer in anatomy.buffers.values()]
     try:
-        with observing(tracer, training):
+        with values_kept(anatomy.buffers.values()), observing(tracer, training):
             output = model(*args, **kwargs)
     except NetsmithError:
         raise
@@ -114,11 +113,6 @@ def run_for_real(tracer: Tracer, model: nn.Module, inputs: Inputs, training: boo
             f"{type(model).__name__} {failed} on these inputs ({describe(inputs)}): "
             f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         ) from error
-    finally:
-        with torch.no_grad():
-            for buffer, value in kept:
-                if buffer.shape == value.shape and not buffer.is_meta:
-                    buffer.copy_(value)
     _freeze_outputs(tracer, output)
 
 

@@ -21,7 +21,7 @@ from netsmith.graph.solve import Solution, solve
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import Tracer
 from netsmith.graph.uncuttable import uncuttable
-from netsmith.wrappers import unwrapped
+from netsmith.wrappers import network
 
 
 @collection_paused()
@@ -64,9 +64,7 @@ def run(
 
     ``training`` traces what runs in training mode instead of evaluation.
     """
-    model = unwrapped(model)
-    if not isinstance(model, nn.Module):
-        raise TraceError(f"expected a torch.nn.Module to trace, got {type(model).__name__}")
+    model = network(model)
     anatomy = Anatomy.of(model)
     for name, tensor in anatomy.tensors.items():
         if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
