@@ -52,7 +52,7 @@ def test_replay_on_another_model_is_refused_and_leaves_it_whole():
     graph = ns.trace(make(), X)
     _, records = remove(make(), graph, half(graph))
     other = nn.Sequential(nn.Linear(2, 2))
-    with pytest.raises(EditError, match=r"no (parameter|index)"):
+    with pytest.raises(EditError, match=r"0\.weight has shape .*, the record was made on one of"):
         replay(other, records)
     assert other[0].weight.shape == (2, 2)
 
