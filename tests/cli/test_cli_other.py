@@ -18,8 +18,16 @@ def test_methods_of_one_family_for_people(run):
     shown = run("methods", "--family", "recipes").stdout
     assert "magnitude" in shown
     assert "penalties" not in shown
+    assert "models" not in shown
     refused = run("methods", "--family", "recipe")
     assert (refused.exit_code, "did you mean recipes" in refused.stderr) == (2, True)
+
+
+def test_methods_lists_networks_and_data_sets_too(run):
+    printed = json.loads(run("methods", "--json").stdout)
+    assert {"gru", "bert-small", "gcn", "gin", "small-cnn"} <= set(printed["models"])
+    assert {"ptb", "cora", "mutag", "proteins", "digits"} <= set(printed["data"])
+    assert ", bert-small, gru, gcn, gin" in run("methods").stdout
 
 
 def test_profile_adds_up(run):

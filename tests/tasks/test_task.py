@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from netsmith.errors import DataError
 from netsmith.tasks import Task
+from netsmith.tasks.task import IGNORED
 
 
 def make_task(inputs: Tensor, targets: Tensor, classes: int = 3) -> Task:
@@ -63,3 +67,37 @@ def test_wrong_number_of_logits_is_one_clear_line() -> None:
         DataError, match=r"\[4, 3\], but the model returned \[4, 2\]; build it with classes=3"
     ):
         task.evaluate(nn.Linear(5, 2))
+
+
+def test_every_position_counts_but_the_ignored_ones() -> None:
+    logits = torch.tensor([[[3.0, 1, 2], [0, 1, 2]], [[0, 5, 2], [9, 1, 2]]])
+    targets = torch.tensor([[0, IGNORED], [0, 0]])
+    task = make_task(logits, targets)
+    assert task.evaluate(nn.Identity()) == 2 / 3
+    expected = F.cross_entropy(logits.view(-1, 3), targets.flatten())
+    assert torch.equal(task.batch_loss(nn.Identity(), (logits, targets)), expected)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100])
+def test_perplexity_is_the_exponential_of_the_mean_over_all_targets(batch_size: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20, 5, 3, generator=generator)
+    targets = torch.randint(3, (20, 5), generator=generator)
+    targets[3:, 2] = IGNORED
+    task = replace(make_task(logits, targets), metrics=("accuracy", "perplexity"))
+    found = task.measure(nn.Identity(), batch_size=batch_size)
+    expected = F.cross_entropy(logits.view(-1, 3), targets.flatten()).exp()
+    assert found["perplexity"] == pytest.approx(float(expected), rel=1e-5)
+    assert task.measure(nn.Linear(3, 3))["perplexity"] > 1
+
+
+def test_perplexity_that_no_number_holds_is_infinite() -> None:
+    logits = torch.tensor([[1e6, 0.0, 0.0]])
+    task = replace(make_task(logits, torch.tensor([1])), metrics=("accuracy", "perplexity"))
+    assert task.measure(nn.Identity())["perplexity"] == float("inf")
+
+
+def test_examples_are_the_first_held_out_inputs() -> None:
+    task = make_task(torch.arange(12.0).view(4, 3), torch.zeros(4, dtype=torch.int64))
+    assert task.example(2).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert len(task.example(100)) == 4
