@@ -45,8 +45,13 @@ LAYOUT = frozenset(
 """Operators that differ with the memory layout a device prefers; none of them reads channels."""
 
 
-BATCH_NORMS = frozenset({"native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm"})
-"""Operators that read statistics across channels only where they normalise weights."""
+ON_SURVIVORS = frozenset(
+    {
+        "native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm",
+        "_softmax", "_safe_softmax", "_log_softmax",
+    }
+)  # fmt: skip
+"""Operators that are run on the indices that stay where they normalise across channels."""
 
 
 class OtherOperatorsError(TraceError):
@@ -100,7 +105,7 @@ class _Masking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name == "native_group_norm":
             return _group_norm(function, args, masks[0][1], self._groups(operation))
         tensors = tensor_arguments(args, kwargs)
-        if (operation.own or name in BATCH_NORMS) and any(read.statistic for read, _ in masks):
+        if (operation.own or name in ON_SURVIVORS) and any(read.statistic for read, _ in masks):
             return self._operator_on_survivors(operation, function, args, kwargs)
         new = _hidden(tensors, masks)
         return function(*(_swap(arg, new) for arg in args), **{k: _swap(v, new) for k, v in kwargs.items()})

@@ -192,6 +192,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if leaf is not None:
             self.produced.add(leaf)
 
+    def made_by_a_weight(self, dim: Dim) -> bool:
+        """Whether the channels of a dimension are, as they stand, those that a contraction's weight makes."""
+        if len(dim.owners) != 1:
+            return False
+        made = (self.leaves[leaf].owners for leaf in self.produced)
+        return any(owners and owners[0] is dim.owners[0] for owners in made)
+
     # How it is run --------------------------------------------------------------------------------------
 
     def add_leaf(self, name: str, tensor: Tensor) -> None:

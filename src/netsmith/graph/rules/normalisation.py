@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from netsmith.graph.axes import Axes, Dim
+from netsmith.graph.rules.reduction import position_sensitive
 from netsmith.graph.tracer import Call, Tracer
 
 
@@ -90,6 +91,24 @@ def weight_norm(tracer: Tracer, call: Call) -> list[Axes]:
     return [tuple(axes), tracer.axes(scale)]
 
 
+def softmax(tracer: Tracer, call: Call) -> Any:
+    """``_softmax(input, dim, ...)``: over channels that a weight makes it is over those that are left.
+
+    A router's weight makes one channel per expert, and leaving an expert out leaves the others to share.
+    Other dimensions stay: positions, and parts of channels.
+    """
+    tensor: Tensor = call.args[0]
+    axes = tracer.axes(tensor)
+    if not axes:
+        return position_sensitive(tracer, call)
+    dim = int(call.argument(1, "dim", -1)) % len(axes)
+    if not tracer.made_by_a_weight(axes[dim]):
+        return position_sensitive(tracer, call)
+    call.operation.kind = "norm"
+    tracer.read(call, tensor, dim, statistic=True)
+    return axes
+
+
 RULES = {
     **dict.fromkeys(
         (
@@ -102,4 +121,5 @@ RULES = {
     "native_group_norm": group_norm,
     "native_layer_norm": layer_norm,
     "_weight_norm_interface": weight_norm,
+    **dict.fromkeys(("_softmax", "_safe_softmax", "_log_softmax"), softmax),
 }  # fmt: skip

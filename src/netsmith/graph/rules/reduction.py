@@ -94,7 +94,7 @@ RULES = {
     **dict.fromkeys(("linalg_vector_norm", "norm"), vector_norm),
     **dict.fromkeys(
         (
-            "_softmax", "_safe_softmax", "_log_softmax", "softmax", "cumsum", "cumprod", "sort", "argmax",
+            "softmax", "cumsum", "cumprod", "sort", "argmax",
             "argmin", "argsort", "logcumsumexp", "median", "mode",
         ),
         position_sensitive,
