@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import enum
 import functools
+import inspect
 import json
 import math
 import os
+import typing
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -23,6 +25,11 @@ from netsmith.files.values import MissingClassError, UnstorableError, decode, en
 
 class Colour(enum.Enum):
     RED = 1
+
+
+class Size(NamedTuple):
+    name: str
+    kind: Any
 
 
 class Table:
@@ -48,6 +55,9 @@ class Table:
         if (found := ClassFinder().find(name, base)) is None:
             raise MissingClassError(name)
         return found
+
+    def plain_class(self, name: str) -> type:
+        return self.class_(name, object)
 
 
 def there_and_back(value: Any) -> Any:
@@ -99,6 +109,33 @@ def test_not_a_number_arrays_and_partials() -> None:
     assert array.tolist() == [[0, 1, 2], [3, 4, 5]]
     partial = there_and_back(functools.partial(nn.LayerNorm, 3, eps=1e-6))
     assert (partial.func, partial.args, partial.keywords) == (nn.LayerNorm, (3,), {"eps": 1e-6})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        int,
+        Tensor,
+        Any,
+        Tensor | None,
+        dict[str, list[int]],
+        tuple[Tensor, int | None],
+        inspect._empty,
+        typing.List[int],  # noqa: UP006
+        typing.Optional[typing.Tuple[Tensor, str]],  # noqa: UP006, UP045
+    ],
+)
+def test_type_hints_and_named_tuples_survive(value: Any) -> None:
+    assert there_and_back(value) == value
+    back = there_and_back(Size("width", value))
+    assert type(back) is Size
+    assert back == Size("width", value)
+
+
+@pytest.mark.parametrize("data", [{"hint": "eval"}, {"hint": ["type", "int"]}, {"named": ["os:_exit", [1]]}])
+def test_other_hints_and_classes_are_refused(data: Any) -> None:
+    with pytest.raises((LookupError, TypeError)):
+        decode(data, Table())
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,15 @@ def is_plain(kind: type) -> bool:
     return layout and usual and not own & _ABSENT and not issubclass(kind, nn.Module)
 
 
+def is_named_tuple(kind: type) -> bool:
+    """Whether a class is a tuple with names for its items, as ``typing.NamedTuple`` makes it."""
+    return (
+        kind.__bases__ == (tuple,)
+        and isinstance(getattr(kind, "_fields", None), tuple)
+        and not (set(vars(kind)) & _ABSENT - {"__getnewargs__"})
+    )
+
+
 def comes_with(name: str, modules: Iterable[str]) -> bool:
     """Whether the class called ``name`` is from a package that one of the classes ``modules`` is from."""
     return _package(name) in {_package(module) for module in modules}

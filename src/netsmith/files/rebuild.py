@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from netsmith.errors import FileError
 from netsmith.files.architecture import BASE_STATE
 from netsmith.files.classes import ClassFinder
-from netsmith.files.objects import comes_with, is_plain
+from netsmith.files.objects import comes_with, is_named_tuple, is_plain
 from netsmith.files.values import MissingClassError, decode
 
 _TENSORS = ("parameters", "buffers")
@@ -44,18 +44,18 @@ class _Reader:
     def object(self, index: int) -> Any:
         if index not in self.objects:
             entry = _at(self.architecture.get("objects", ()), index)
-            made: Any = object.__new__(self._plain_class(entry["class"]))
+            made: Any = object.__new__(self.plain_class(entry["class"]))
             self.objects[index] = made
             vars(made).update((str(name), decode(value, self)) for name, value in entry["attributes"])
         return self.objects[index]
 
-    def _plain_class(self, name: str) -> type:
-        """Return the class of a plain object; it comes with the network, or the caller gave it."""
+    def plain_class(self, name: str) -> type:
+        """Return the class of a plain object or named tuple; it comes with the network or was given."""
         kind = self.class_(name, object)
         modules = [entry["class"] for entry in self.architecture["modules"]]
         if not (self.finder.given(name) or comes_with(name, modules)):
             raise MissingClassError(name)
-        if not is_plain(kind):
+        if not (is_plain(kind) or is_named_tuple(kind)):
             raise TypeError(f"{name} is not a class of plain objects")
         return kind
 

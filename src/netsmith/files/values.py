@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from netsmith.files.classes import class_name
 from netsmith.files.functions import FUNCTION_NAMES, FUNCTIONS
-from netsmith.files.objects import is_plain
+from netsmith.files.hints import describe_hint, hint
+from netsmith.files.objects import is_named_tuple, is_plain
 
 
 class UnstorableError(Exception):
@@ -43,6 +44,7 @@ class Reader(Protocol):
     def module(self, index: int) -> nn.Module: ...  # noqa: D102
     def object(self, index: int) -> Any: ...  # noqa: D102
     def class_(self, name: str, base: type) -> type: ...  # noqa: D102
+    def plain_class(self, name: str) -> type: ...  # noqa: D102
 
 
 _TORCH_CONSTANTS: dict[str, Any] = {
@@ -103,6 +105,10 @@ def _encode_object(value: Any, writer: Writer) -> Any:
         return {"enum": [class_name(type(value)), value.name]}
     if isinstance(value, type) and issubclass(value, nn.Module):
         return {"class": class_name(value)}
+    if (described := describe_hint(value)) is not None:
+        return {"hint": described}
+    if is_named_tuple(type(value)):
+        return {"named": [class_name(type(value)), [encode(item, writer) for item in value]]}
     if id(value) in FUNCTION_NAMES:
         return {"function": FUNCTION_NAMES[id(value)]}
     if type(value) is functools.partial:
@@ -167,6 +173,10 @@ def _decode_object(kind: str, content: Any, reader: Reader) -> Any:
             return reader.class_(content[0], enum.Enum).__members__[content[1]]  # type: ignore[attr-defined]
         case "class":
             return reader.class_(content, nn.Module)
+        case "hint":
+            return hint(content)
+        case "named":
+            return tuple.__new__(reader.plain_class(content[0]), decode(content[1], reader))
         case "function":
             return FUNCTIONS[content]
         case "partial":
