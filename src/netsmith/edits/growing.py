@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netsmith.edits.attributes import mended
+from netsmith.edits.gathering import along, ordinals
 from netsmith.edits.records import Record, records, remember
 from netsmith.edits.sharing import Shared, Sharing
 from netsmith.edits.slicing import apply, cut, known, noted, plain
@@ -42,6 +43,7 @@ def grow_channels(
     counts = graph.survivors(copies).astype(np.int64)
     factors = Sharing(graph, counts, alike=alike).find()
     record: Record = {**extra, **_layout(graph, counts, factors, shares)}
+    record["shapes"] = {n: list(anatomy.tensors[n].shape) for n in record["tensors"] if n in anatomy.tensors}
     for name in record["tensors"]:
         if known(anatomy.tensors, name).dim() <= max(map(int, record["tensors"][name])):
             raise EditError(f"{name} is not as the graph has it; trace this model again")
@@ -59,9 +61,14 @@ def grow_channels(
 
 
 def _layout(graph: StructureGraph, counts: NDArray[np.int64], factors: Shared, shares: Shares) -> Record:
-    """Return which old index each new one is, the shares it takes, and which tensors make the channels."""
+    """Return which old index each new one is, the shares it takes or its gradient does, and what makes them.
+
+    A copy whose output counts with a share s has s times the gradient of the channel it comes from; a slice
+    that is multiplied with the share itself has the whole one.
+    """
     tensors: dict[str, dict[str, list[int]]] = {}
     multiplied: dict[str, dict[str, list[float]]] = {}
+    gradients: dict[str, dict[str, list[float]]] = {}
     made: dict[str, list[int]] = {}
     share = _share_table(counts, shares)
     for leaf, dim in graph.leaves():
@@ -70,14 +77,15 @@ def _layout(graph: StructureGraph, counts: NDArray[np.int64], factors: Shared, s
         rows = graph.owners(dim)
         index, numbers = copied(rows, counts)
         tensors.setdefault(leaf.tensor, {})[str(leaf.dim)] = index.tolist()
-        if leaf in factors:
-            owners = rows[index]
-            takes = np.isin(owners, list(factors[leaf]))
-            factor = np.where(takes, share[owners, numbers], 1.0).prod(axis=1)
-            multiplied.setdefault(leaf.tensor, {})[str(leaf.dim)] = factor.tolist()
+        owners = rows[index]
+        takes = np.isin(owners, list(factors.get(leaf, ())))
+        for found, chosen in ((multiplied, takes), (gradients, ~takes)):
+            factor = np.where(chosen, share[owners, numbers], 1.0).prod(axis=1)
+            if (factor != 1).any():
+                found.setdefault(leaf.tensor, {})[str(leaf.dim)] = factor.tolist()
         if graph.role(leaf) == "out":
             made.setdefault(leaf.tensor, []).append(leaf.dim)
-    return {"tensors": tensors, "shares": multiplied, "made": made}
+    return {"tensors": tensors, "shares": multiplied, "gradients": gradients, "made": made}
 
 
 def _offsets(own: Mapping[str, Tensor], record: Record, given: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -98,7 +106,7 @@ def _offsets(own: Mapping[str, Tensor], record: Record, given: Mapping[str, Tens
         single = torch.bincount(torch.as_tensor(indices[dims[0]]))[indices[dims[0]]] == 1
         chosen = torch.zeros_like(wide[0])
         for number, one in enumerate(wide):
-            chosen = torch.where(_along((copy == number) & ~single, dims[0], one).bool(), one, chosen)
+            chosen = torch.where(along((copy == number) & ~single, dims[0], one).bool(), one, chosen)
         result[name] = chosen.tolist()
     return result
 
@@ -122,23 +130,9 @@ def grown(own: Mapping[str, Tensor], record: Record) -> dict[str, Tensor]:
         if "seed" in record:
             new = _with_fresh(old, new, record, name, number)
         for dim, factor in record["shares"].get(name, {}).items():
-            new = new * _along(factor, int(dim), new)
+            new = new * along(factor, int(dim), new)
         result[name] = new
     return result
-
-
-def ordinals(index: Sequence[int]) -> NDArray[np.int64]:
-    """Return which copy of its old index each new one is: 0 for the first of each.
-
-    Example:
-        >>> ordinals([0, 1, 1, 2, 1]).tolist()
-        [0, 0, 1, 0, 2]
-    """
-    old = np.asarray(index, dtype=np.int64)
-    order = np.argsort(old, kind="stable")
-    place = np.empty_like(old)
-    place[order] = np.arange(len(old)) - np.searchsorted(old[order], old[order])
-    return place
 
 
 def _with_fresh(old: Tensor, new: Tensor, record: Record, name: str, number: int) -> Tensor:
@@ -154,12 +148,6 @@ def _with_fresh(old: Tensor, new: Tensor, record: Record, name: str, number: int
         shape[dim] = -1
         new = torch.where(added.reshape(shape), values.to(new.device, new.dtype), new)
     return new
-
-
-def _along(values: Any, dim: int, like: Tensor) -> Tensor:
-    shape = [1] * like.dim()
-    shape[dim] = -1
-    return torch.as_tensor(values, dtype=like.dtype, device=like.device).reshape(shape)
 
 
 def apply_record(model: nn.Module, record: Record) -> None:
@@ -178,39 +166,3 @@ def _check_sizes(anatomy: Anatomy, record: Record) -> None:
                     f"{name} of shape {tuple(shape)} has not {max(index) + 1} indices along dimension {dim}; "
                     "the record was made on another model"
                 )
-
-
-def invert_record(model: nn.Module, record: Record, before: nn.Module | None) -> None:
-    """Make one channel again of the copies (see :func:`gathered`) or take the added ones away."""
-    anatomy = Anatomy.of(model)
-    tensors = {name: gathered(known(anatomy.tensors, name), record, name) for name in record["tensors"]}
-    apply(model, anatomy, tensors, record["before"], inplace=True)
-
-
-def gathered(tensor: Tensor, record: Record, name: str) -> Tensor:
-    """Return a grown tensor with one slice again for each that became several.
-
-    Slices that took shares are added up, others averaged, so that the function is what it was while the
-    copies are alike. Of added fresh channels nothing stays.
-    """
-    result = tensor.detach()
-    if name in record.get("offsets", {}):
-        offset = torch.as_tensor(record["offsets"][name], dtype=result.dtype, device=result.device)
-        for dim, factor in record["shares"].get(name, {}).items():
-            offset = offset * _along(factor, int(dim), offset)
-        result = result - offset
-    for dim, index in record["tensors"][name].items():
-        if "seed" in record or not result.is_floating_point():
-            first = torch.as_tensor(np.flatnonzero(ordinals(index) == 0))
-            # In the order of the old indices.
-            first = first[torch.argsort(torch.as_tensor(index)[first])]
-            result = result.index_select(int(dim), first.to(result.device))
-            continue
-        old = torch.as_tensor(index, device=result.device)
-        shape = list(result.shape)
-        shape[int(dim)] = int(old.max()) + 1
-        total = result.new_zeros(shape).index_add(int(dim), old, result)
-        if dim not in record["shares"].get(name, {}):
-            total = total / _along(torch.bincount(old).tolist(), int(dim), total)
-        result = total
-    return result

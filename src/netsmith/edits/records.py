@@ -3,10 +3,14 @@
 A record is a dictionary that survives JSON; ``"kind"`` says which edit made it, and
 :mod:`netsmith.edits.kinds` what each kind of record can do. Records are saved beside the weights, can be
 replayed on a fresh instance of the original architecture, undone, printed, and followed by an optimiser.
-Three entries mean the same in every kind, so that an optimiser's state can follow without knowing the kind:
+Some entries mean the same in every kind, so that an optimiser's state can follow without knowing the kind:
 
-``tensors``
-    ``{name: {"<dim>": [indices]}}``: the tensor now consists of these indices of what it was.
+``tensors``, ``shapes``
+    ``{name: {"<dim>": [indices]}}``: the tensor now consists of these indices of what it was, and
+    ``{name: [sizes]}`` is the shape it had.
+``shares``, ``gradients``
+    ``{name: {"<dim>": [factors]}}``: what each of these indices was multiplied with, and what its gradient is
+    multiplied with in consequence; 1 where nothing is said.
 ``renamed``
     ``{old parameter name: new name}``: the same values under another name.
 ``replaced``

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from netsmith.edits.growing import Shares, apply_record, grow_channels, invert_record
+from netsmith.edits.gathering import invert_record
+from netsmith.edits.growing import Shares, apply_record, grow_channels
 from netsmith.edits.kind import Kind
 from netsmith.edits.records import Record
 from netsmith.errors import EditError

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Generator, nn
 
-from netsmith.edits.growing import apply_record, grow_channels, invert_record
+from netsmith.edits.gathering import invert_record
+from netsmith.edits.growing import apply_record, grow_channels
 from netsmith.edits.kind import Kind
 from netsmith.edits.records import Record
 from netsmith.errors import EditError
