@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from netsmith.edits.move import moves_of
 from netsmith.edits.records import Record
-from netsmith.edits.state import moved, moves_of
+from netsmith.edits.state import moved, powers_of
 
 
 @dataclass
@@ -59,8 +60,9 @@ class Following:
         moves = moves_of(record, slot.name, slot.shape)
         if not moves:
             return slot
+        powers = powers_of(slot.state or {})
         state = slot.state and {
-            key: moved(value, key, slot.name, slot.shape, moves, back=back, at=None)
+            key: moved(value, key, slot.name, slot.shape, moves, back=back, power=powers.get(key))
             for key, value in slot.state.items()
         }
         shape = [moves[dim].new_size(back) if dim in moves else size for dim, size in enumerate(slot.shape)]
@@ -70,4 +72,4 @@ class Following:
         """Refuse state that does not belong to the shape its parameter has."""
         for slot in self.slots:
             for key, value in (slot.state or {}).items():
-                moved(value, key, slot.name, slot.shape, {}, back=False, at=None)
+                moved(value, key, slot.name, slot.shape, {}, back=False)

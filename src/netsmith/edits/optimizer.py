@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netsmith.edits.following import Following, Slot
+from netsmith.edits.move import moves_of
 from netsmith.edits.records import Record, records
 from netsmith.edits.slicing import tensors_of
-from netsmith.edits.state import moves_of
 from netsmith.errors import EditError
 from netsmith.wrappers import network
 

@@ -10,15 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from netsmith.edits.gathering import along, ordinals
-from netsmith.edits.records import Record
+from netsmith.edits.move import Move
 from netsmith.errors import EditError
 
 GRADIENT_POWERS = {
@@ -27,76 +25,16 @@ GRADIENT_POWERS = {
     "row_var": 2, "col_var": 2, "exp_avg_sq_row": 2, "exp_avg_sq_col": 2,
 }  # fmt: skip
 """How a state grows with the gradient; states under other names are copied as they are."""
+SCALED_STEPS = frozenset(("square_avg", "momentum_buffer"))
+"""An optimiser with both (RMSprop) has a momentum of steps that are free of the gradient's scale."""
 MEANS = frozenset(("row_var", "col_var", "exp_avg_sq_row", "exp_avg_sq_col"))
 """Factored states that are means over the dimensions they lack."""
-LIKE_THE_PARAMETER = frozenset(("ax",))
 
 
-@dataclass(frozen=True)
-class Move:
-    """What an edit did along one dimension of a parameter.
-
-    ``index`` has the old index of each new one, ``size`` is the old size, ``share`` and ``gradient`` say what
-    values and gradients were multiplied with.
-    """
-
-    index: Tensor
-    size: int
-    share: Tensor
-    gradient: Tensor
-
-    @property
-    def grows(self) -> bool:
-        """Whether indices were added rather than removed."""
-        return len(self.index) > self.size
-
-    def new_size(self, back: bool) -> int:
-        """Return how many indices there are after the edit, or after it was taken back."""
-        return self.size if back else len(self.index)
-
-    def factor(self, key: str, power: int) -> Tensor:
-        """Return what a state is multiplied with per new index."""
-        return self.share if key in LIKE_THE_PARAMETER else self.gradient**power
-
-    def forward(self, value: Tensor, dim: int, factor: Tensor) -> Tensor:
-        """Return a state after the edit."""
-        result = value.index_select(dim, self.index.to(value.device))
-        return result * along(factor, dim, result) if result.is_floating_point() else result
-
-    def backward(self, value: Tensor, dim: int, key: str, power: int) -> Tensor:
-        """Return a state with the edit taken back: one slice again of all copies, nothing where none is left.
-
-        The gradient of one channel is the sum of those of its copies, weighted with their shares where those
-        multiply the values themselves.
-        """
-        shape = list(value.shape)
-        shape[dim] = self.size
-        weight = self.share if power and key not in LIKE_THE_PARAMETER else torch.ones_like(self.share)
-        root = value if power < 2 else value.clamp_min(0) ** (1 / power)
-        total = value.new_zeros(shape)
-        total.index_add_(dim, self.index.to(value.device), root * along(weight, dim, value))
-        if not power and key not in LIKE_THE_PARAMETER:
-            count = torch.bincount(self.index, minlength=self.size).clamp_min(1)
-            total = total / along(count, dim, total)
-        return total**power if power > 1 else total
-
-
-def moves_of(record: Record, name: str, shape: Sequence[int]) -> dict[int, Move]:
-    """Return what a record did to a parameter, by dimension; ``shape`` is its own where none is recorded."""
-    moves = {}
-    old = record.get("shapes", {}).get(name, shape)
-    for dim, indices in record.get("tensors", {}).get(name, {}).items():
-        index = torch.as_tensor(indices, dtype=torch.long)
-        share, gradient = (
-            torch.as_tensor(
-                record.get(what, {}).get(name, {}).get(dim, [1.0] * len(index)), dtype=torch.float64
-            )
-            for what in ("shares", "gradients")
-        )
-        if "seed" in record:  # fresh channels have no past
-            share = gradient = torch.as_tensor(ordinals(indices) == 0).double()
-        moves[int(dim)] = Move(index, int(old[int(dim)]), share, gradient)
-    return moves
+def powers_of(state: dict[str, Any]) -> dict[str, int]:
+    """Return how the entries of a parameter's state grow with the gradient, of those that are known."""
+    powers = {key: GRADIENT_POWERS[key] for key in state if key in GRADIENT_POWERS}
+    return powers | {"momentum_buffer": 0} if state.keys() >= SCALED_STEPS else powers
 
 
 def moved(
@@ -107,7 +45,8 @@ def moved(
     moves: dict[int, Move],
     *,
     back: bool,
-    at: int | None,
+    power: int | None = None,
+    at: int | None = None,
 ) -> Any:
     """Return an entry of a parameter's state after an edit, or after it was taken back.
 
@@ -118,29 +57,29 @@ def moved(
         shape: the parameter's shape that the state belongs to.
         moves: what the edit did, by dimension.
         back: whether the edit is taken back.
+        power: how the entry grows with the gradient; None where nobody knows.
 
     Raises:
         EditError: a tensor whose shape follows from no dimension of the parameter.
     """
     if isinstance(value, (list, tuple)):
-        entries = [moved(v, key, name, shape, moves, back=back, at=i) for i, v in enumerate(value)]
+        entries = [
+            moved(v, key, name, shape, moves, back=back, power=power, at=i) for i, v in enumerate(value)
+        ]
         return type(value)(entries)
     if not isinstance(value, Tensor) or value.dim() == 0 or (value.numel() == 1 < math.prod(shape)):
         return value
     dims = _dims_of(value, key, name, shape, set(moves), at)
     if len(dims) == 2 and dims[0] is not None and dims[0] == dims[1]:
         return _square(value, moves.get(dims[0]), inverse="inv" in key, back=back)
-    power = GRADIENT_POWERS.get(key, 0)
     result = value
     for position, dim in enumerate(dims):
         if dim in moves:
             move = moves[dim]
-            factor = move.factor(key, power)
-            result = (
-                move.backward(result, position, key, power)
-                if back
-                else move.forward(result, position, factor)
-            )
+            if back:
+                result = move.backward(result, position, key, power)
+            else:
+                result = move.forward(result, position, move.factor(key, power))
     return result * _fewer(dims, moves, back) if key in MEANS else result
 
 
@@ -163,7 +102,7 @@ def _square(value: Tensor, move: Move | None, *, inverse: bool, back: bool) -> T
         if back:
             result = move.backward(result, dim, "", 0 if inverse else 1)
         else:
-            factor = torch.ones_like(move.gradient) if inverse else move.gradient
+            factor = move.factor("", 0 if inverse else 1)
             result = move.forward(result, dim, factor)
     return (result + least * torch.eye(len(result), dtype=exact.dtype, device=exact.device)).to(value.dtype)
 
