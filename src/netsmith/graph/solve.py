@@ -26,18 +26,25 @@ class Products:
         self.defined = np.zeros(count + 1, dtype=bool)
         self.factors = np.full((count + 1, 1), NOBODY, dtype=np.int64)
 
-    def define(self, elements: Elements, factors: Elements) -> Elements:
-        """Define elements as products of ``factors`` rows; return the rows that contradict an earlier one."""
+    def define(self, elements: Elements, factors: Elements) -> tuple[Elements, Elements] | None:
+        """Define elements as products of ``factors`` rows; return pairs of rows that contradict each other.
+
+        Rows that contradict one another already are not compared with what was defined before: where many
+        equalities share an element, each is then settled by itself.
+        """
         factors = tidy(factors)
         if factors.shape[1] > self.factors.shape[1]:
             self.factors = _widen(self.factors, factors.shape[1])
         factors = _widen(factors, self.factors.shape[1])
-        unique, first = np.unique(elements, return_index=True)
-        new = ~self.defined[unique]
-        self.factors[unique[new]] = factors[first[new]]
-        self.defined[unique[new]] = True
-        wrong: Elements = (self.factors[elements] != factors).any(axis=1)
-        return wrong
+        unique, first, inverse = np.unique(elements, return_index=True, return_inverse=True)
+        known = factors[first[inverse]]
+        if not (known != factors).any():
+            new = ~self.defined[unique]
+            self.factors[unique[new]] = factors[first[new]]
+            self.defined[unique[new]] = True
+            known = self.factors[elements]
+        wrong = (known != factors).any(axis=1)
+        return (known[wrong], factors[wrong]) if wrong.any() else None
 
 
 class Solution:
@@ -68,14 +75,15 @@ class Solution:
         """Return the channels that own each index, shape ``[size, owners]``, :data:`NOBODY` for none."""
         return self.resolve(stack(dim))
 
-    def same_counts(self, first: Dim, second: Dim) -> bool:
-        """Whether two dimensions keep equally many indices whatever goes: the same owners in any order."""
-        left, right = self.channels(first), self.channels(second)
-        if left.shape != right.shape:
-            return False
-        if not left.shape[1]:
-            return True
-        return bool(np.array_equal(left[np.lexsort(left.T)], right[np.lexsort(right.T)]))
+    def count_key(self, dim: Dim) -> tuple[int, bytes]:
+        """Return what is the same for dimensions that keep equally many indices whatever goes.
+
+        These are dimensions that have the same owners, in any order.
+        """
+        rows = self.channels(dim)
+        if rows.shape[1]:
+            rows = rows[np.lexsort(rows.T)]
+        return dim.size, rows.tobytes()
 
     def resolve(self, elements: Elements) -> Elements:
         """Replace elements by their channels and products by their factors; drop what is frozen."""
@@ -212,10 +220,9 @@ class _Round:
         one_left, one_right = (n_left == 1) & (n_right > 1), (n_right == 1) & (n_left > 1)
         for one, many, rows in ((left, right, one_left), (right, left, one_right)):
             if rows.any():
-                elements, factors = one[rows].max(axis=1), many[rows]
-                wrong = self.products.define(elements, factors)
-                if wrong.any():
-                    self.conflicts.append((self.products.factors[elements[wrong]], factors[wrong]))
+                contradiction = self.products.define(one[rows].max(axis=1), many[rows])
+                if contradiction is not None:
+                    self.conflicts.append(contradiction)
         several = (n_left > 1) & (n_right > 1)
         if several.any():
             self.conflicts.append((left[several], right[several]))

@@ -10,7 +10,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from netsmith.contracts import Inputs
 from netsmith.errors import NetsmithError, TraceError
 from netsmith.graph.anatomy import Anatomy, collection_paused
-from netsmith.graph.axes import Leaf
+from netsmith.graph.axes import Dim, Leaf
 from netsmith.graph.grouping import Role
 from netsmith.graph.own_calls import RuleError, own_operators
 from netsmith.graph.own_rules import OwnRule, OwnRules, Target, own_rules
@@ -116,13 +116,30 @@ def _solved(tracer: Tracer) -> Solution:
         constraints.freeze(dim, "the code computes another size from it")
     solution = solve(constraints)
     # Where owners differ only in order, counts are equal whatever goes; elsewhere equal indices make them so.
-    equal = equal_sizes(tracer.requirements, tracer.compared)
-    unequal = [pair for pair in equal if not solution.same_counts(*pair)]
+    unequal = _spanning(solution, equal_sizes(tracer.requirements, tracer.compared))
     if not unequal:
         return solution
     for first, second in unequal:
         constraints.equate(first, second)
     return solve(constraints)
+
+
+def _spanning(solution: Solution, pairs: list[tuple[Dim, Dim]]) -> list[tuple[Dim, Dim]]:
+    """Return those pairs of equal counts that do not follow from the ones before them."""
+    parent: dict[tuple[int, bytes], tuple[int, bytes]] = {}
+
+    def root(key: tuple[int, bytes]) -> tuple[int, bytes]:
+        while (above := parent.get(key, key)) != key:
+            key = above
+        return key
+
+    chosen = []
+    for pair in pairs:
+        one, other = (root(solution.count_key(dim)) for dim in pair)
+        if one != other:
+            parent[one] = other
+            chosen.append(pair)
+    return chosen
 
 
 def _follow_training_branches(tracer: Tracer, model: nn.Module, inputs: Inputs) -> None:
