@@ -16,7 +16,7 @@ from torch import nn
 from netsmith.errors import FileError
 from netsmith.files import load, save
 from netsmith.files.archive import read_archive, write_archive
-from netsmith.files.objects import is_plain
+from netsmith.plain_objects import is_plain
 
 
 @dataclasses.dataclass

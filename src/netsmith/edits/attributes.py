@@ -7,8 +7,9 @@ module handed to an operator while it was traced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from netsmith.edits.held import held
 from netsmith.errors import EditError
 from netsmith.graph import Operation, StructureGraph
 from netsmith.graph.axes import Dim
@@ -90,18 +92,34 @@ def _required(
                 f"the code of module {requirement.module or '(the model)'} computes a size "
                 f"{'from ' + names if names else ''} that cannot become {width(requirement.axis)}; protect it"
             )
+    _keep_apart(graph, width, now, values)
     found: dict[str, dict[str, Any]] = {}
     for attribute, value in values.items():
-        if value != now[attribute]:
+        if value != attribute.value:
             new = found.setdefault(attribute.module, {})
             if attribute.position is None:
                 new[attribute.name] = value
             else:
-                items = new.setdefault(
-                    attribute.name, list(getattr(modules[attribute.module], attribute.name))
-                )
+                items = new.setdefault(attribute.name, list(held(modules[attribute.module], attribute.name)))
                 items[attribute.position] = value
     return found
+
+
+def _keep_apart(
+    graph: StructureGraph,
+    width: Callable[[Dim], int],
+    used: Mapping[Attribute, int],
+    values: dict[Attribute, int],
+) -> None:
+    """Move attributes that only serve to be compared, so that sizes the code found different stay so."""
+    for pair in graph.apart:
+        for attribute in attributes_in(pair[0]) | attributes_in(pair[1]):
+            values.setdefault(attribute, attribute.value)
+        for one, other in (pair, pair[::-1]):
+            if isinstance(one, Attribute) and one not in used:
+                before = evaluate(other, attrgetter("size"), {a: a.value for a in attributes_in(other)})
+                values[one] = evaluate(other, width, values) + one.value - before
+                break
 
 
 class _Shapes:

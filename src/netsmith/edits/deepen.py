@@ -17,7 +17,7 @@ from netsmith.errors import EditError
 from netsmith.graph.flow import Value
 from netsmith.graph.ranges import ranges_of
 from netsmith.graph.recording import flow_of
-from netsmith.graph.size_watch import is_torch_module
+from netsmith.graph.traced_attributes import is_torch_module
 from netsmith.layers.residual import Residual
 from netsmith.wrappers import unwrapped
 

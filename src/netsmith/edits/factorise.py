@@ -20,7 +20,7 @@ from netsmith.edits.substitution import (
     put,
 )  # fmt: skip
 from netsmith.errors import EditError
-from netsmith.graph.size_watch import is_torch_module
+from netsmith.graph.traced_attributes import is_torch_module
 from netsmith.wrappers import unwrapped
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from netsmith.edits.copying import copy_with
+from netsmith.edits.held import held, put
 from netsmith.errors import EditError
 from netsmith.graph.anatomy import Anatomy
 from netsmith.layers.multihead_attention import MultiheadAttention
@@ -87,9 +88,9 @@ def mend(modules: Mapping[str, nn.Module], attributes: Mapping[str, Mapping[str,
     for path, values in attributes.items():
         for attribute, value in values.items():
             if isinstance(value, list):  # JSON has no tuples
-                now = getattr(modules[path], attribute, ())
+                now = held(modules[path], attribute)
                 value = value if isinstance(now, list) else tuple(value)
-            setattr(modules[path], attribute, value)
+            put(modules[path], attribute, value)
         if type(modules[path]) is nn.MultiheadAttention:
             modules[path].__class__ = MultiheadAttention
 
@@ -120,7 +121,7 @@ def noted(
             raise EditError(f"the model has no module {path!r}; the record was made on another model")
     return plain(
         {
-            path: {name: getattr(modules[path], name) for name in names if hasattr(modules[path], name)}
+            path: {name: value for name in names if (value := held(modules[path], name)) is not None}
             for path, names in attributes.items()
         }
     )

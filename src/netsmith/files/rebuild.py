@@ -11,8 +11,8 @@ from torch.nn.utils import parametrize
 from netsmith.errors import FileError
 from netsmith.files.architecture import BASE_STATE
 from netsmith.files.classes import ClassFinder
-from netsmith.files.objects import comes_with, is_named_tuple, is_plain
 from netsmith.files.values import MissingClassError, decode
+from netsmith.plain_objects import comes_with, is_named_tuple, is_plain
 
 _TENSORS = ("parameters", "buffers")
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from netsmith.files.classes import class_name
 from netsmith.files.functions import FUNCTION_NAMES, FUNCTIONS
 from netsmith.files.hints import describe_hint, hint
-from netsmith.files.objects import is_named_tuple, is_plain
+from netsmith.plain_objects import is_named_tuple, is_plain
 
 
 class UnstorableError(Exception):

@@ -16,7 +16,8 @@ from netsmith.contracts import Inputs
 from netsmith.errors import NetsmithError, TraceError
 from netsmith.graph.axes import fixed
 from netsmith.graph.own_calls import opaque_modules, trace_opaque
-from netsmith.graph.size_watch import SizeWatch, traced_attributes
+from netsmith.graph.size_watch import SizeWatch
+from netsmith.graph.traced_attributes import traced_attributes
 from netsmith.graph.tracer import FROM_INPUT, FROM_OUTPUT, Tracer
 from netsmith.layers.multihead_attention import MultiheadAttention
 from netsmith.modes import as_found, evaluating, values_kept

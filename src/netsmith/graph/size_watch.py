@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 
 from netsmith.graph.axes import Dim
-from netsmith.graph.sizes import FITTED, Attribute, TracedInt
+from netsmith.graph.sizes import FITTED, TracedInt
 from netsmith.graph.slice_bounds import narrow_bounds, slice_bounds
 
 if TYPE_CHECKING:
@@ -41,6 +38,11 @@ class SizeWatch(TorchFunctionMode):
         elif function is F.scaled_dot_product_attention and kwargs.get("scale") is None:
             # Its scale is one over the square root of the head width, worked out where nothing can see it.
             self._tracer.valued.append(self._tracer.axes(args[0] if args else kwargs["query"])[-1])
+        elif function is F.multi_head_attention_forward:
+            # It asserts that heads x head width is the width of its input, where nothing can see it.
+            for tensor in (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)):
+                for axis in self._tracer.axes(tensor):
+                    self._tracer.freeze(axis, "the width of a multi-head attention")
         if function is Tensor.__getitem__:
             given: Any = slice_bounds(self._tracer, args[0], args[1])
         else:
@@ -141,54 +143,3 @@ GROUPED = {
     F.conv_transpose2d: 6,
     F.conv_transpose3d: 6,
 }
-
-
-@contextmanager
-def traced_attributes(tracer: Tracer, modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Make the integer attributes of a user's own modules traceable for a while.
-
-    Of the modules of ``torch.nn`` it is known what their attributes mean; only the one that compares sizes in
-    Python and has no weights to tell them from is watched.
-    """
-    replaced: list[tuple[nn.Module, str, Any, Any]] = []
-    try:
-        for module in modules:
-            if is_torch_module(module) and not isinstance(module, nn.Transformer):
-                continue
-            path = tracer.module_names.get(id(module), "")
-            for name, value in module.__dict__.items():
-                traced = _traced_attribute(tracer, path, name, value)
-                if traced is not None:
-                    replaced.append((module, name, value, traced))
-        for module, name, _, traced in replaced:
-            module.__dict__[name] = traced
-        yield
-    finally:
-        for module, name, value, traced in replaced:
-            if module.__dict__.get(name) is traced:
-                module.__dict__[name] = value
-
-
-def _traced_attribute(tracer: Tracer, path: str, name: str, value: Any) -> Any:
-    """Return an integer, or a tuple or list of them, in its traceable form; ``None`` for anything else."""
-    if type(value) is int:
-        return TracedInt(value, Attribute(path, name, value), tracer) if value > 1 else None
-    if type(value) not in (tuple, list, torch.Size) or not all(type(item) is int for item in value):
-        return None
-    if not any(item > 1 for item in value):
-        return None
-    return type(value)(
-        TracedInt(item, Attribute(path, name, item, position), tracer) if item > 1 else item
-        for position, item in enumerate(value)
-    )
-
-
-def is_torch_module(module: nn.Module) -> bool:
-    """Whether a module's class (or the one a parametrization wraps) comes with PyTorch itself."""
-    return _is_torch_class(type(module))  # type: ignore[arg-type]
-
-
-@cache
-def _is_torch_class(kind: type) -> bool:
-    wrapped = next((cls for cls in kind.__mro__ if cls.__module__ != "torch.nn.utils.parametrize"), kind)
-    return wrapped.__module__.startswith("torch.nn.")

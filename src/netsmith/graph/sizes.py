@@ -63,6 +63,9 @@ class Observer(Protocol):
     def found_equal(self, one: Source, other: Source) -> None:
         """The code compared two sizes and they were equal; it may do something else when they are not."""
 
+    def found_different(self, one: Source, other: Source) -> None:
+        """The code compared two sizes and they were not equal."""
+
 
 class TracedInt(int):
     """An integer that knows its source; it behaves as a plain one everywhere."""
@@ -84,6 +87,8 @@ class TracedInt(int):
         equal = int(self) == (int(other) if isinstance(other, int) else other)
         if equal and isinstance(other, int):
             self.observer.found_equal(self.source, getattr(other, "source", int(other)))
+        elif isinstance(other, TracedInt):
+            self.observer.found_different(self.source, other.source)
         return equal
 
     def __ne__(self, other: object) -> bool:

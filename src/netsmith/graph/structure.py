@@ -17,7 +17,7 @@ from netsmith.graph.axes import NOBODY, Dim, Elements, Leaf
 from netsmith.graph.grouping import Group, Role, by_signature, make_groups
 from netsmith.graph.operation import Operation
 from netsmith.graph.own_rules import OwnRules
-from netsmith.graph.sizes import Requirement
+from netsmith.graph.sizes import Requirement, Source
 from netsmith.graph.solve import Solution, stack
 
 COUNTS = frozenset((torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64))
@@ -41,11 +41,13 @@ class StructureGraph:
         itemsize: Mapping[str, int],
         parameters: set[str],
         requirements: list[Requirement],
+        apart: list[tuple[Source, Source]],
         own: OwnRules,
         parts: Sequence[Dim] = (),
     ) -> None:
         self.own = own
         self.requirements = requirements
+        self.apart = apart
         self.operations = operations
         self.parameters = frozenset(parameters)
         self.itemsize = dict(itemsize)

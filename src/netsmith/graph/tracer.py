@@ -17,9 +17,9 @@ from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.known_values import placed
 from netsmith.graph.operation import Operation, Read
 from netsmith.graph.own_rules import OwnRules
-from netsmith.graph.size_watch import is_torch_module
-from netsmith.graph.sizes import FITTED, WRITTEN, Attribute, Requirement, Source, TracedInt
+from netsmith.graph.sizes import FITTED, WRITTEN, Requirement, Source, TracedInt
 from netsmith.graph.stand_ins import stand_in
+from netsmith.graph.traced_attributes import is_torch_module
 from netsmith.layers.multihead_attention import MultiheadAttention
 
 FROM_INPUT = "a dimension of the model's input"
@@ -72,6 +72,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.requirements: list[Requirement] = []
         self.valued: list[Source] = []
         self.compared: list[tuple[Source, Source]] = []
+        self.apart: list[tuple[Source, Source]] = []
+        self.watches_objects = True
+        self.objects_written = False
         self.given: dict[Any, Any] = {}
         self.contracted: set[Leaf] = set()
         self.produced: set[Leaf] = set()
@@ -144,6 +147,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Note that a size the code computed is that of a dimension."""
         self.requirements.append(Requirement(size.source, axis, self._module_stack[-1]))
 
+    def found_different(self, one: Source, other: Source) -> None:
+        """The code compared two sizes and they were different: it goes another way when they are not."""
+        self.apart.append((one, other))
+
     def found_equal(self, one: Source, other: Source) -> None:
         """The code compared two sizes and they were equal: they stay so."""
         if isinstance(one, int) or isinstance(other, int):
@@ -153,7 +160,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         self.compared.append((one, other))
         for source, axis in ((one, other), (other, one)):
-            if isinstance(axis, Dim) and isinstance(source, Attribute):
+            if isinstance(axis, Dim) and not isinstance(source, Dim):
                 self.requirements.append(Requirement(source, axis, self._module_stack[-1]))
 
     def broadcast_here(self, size: int, slot: int) -> Dim:

@@ -59,10 +59,12 @@ def run(
     real: bool = False,
     training: bool = False,
     own: OwnRules | None = None,
+    objects: bool = True,
 ) -> Tracer:
     """Run a model under a fresh tracer, on ``meta`` unless that fails or ``real`` is set.
 
-    ``training`` traces what runs in training mode instead of evaluation.
+    ``training`` traces what runs in training mode instead of evaluation. ``objects`` looks for sizes in the
+    plain objects that modules hold, too; it is given up where the code writes into one.
     """
     model = network(model)
     anatomy = Anatomy.of(model)
@@ -71,14 +73,19 @@ def run(
             raise TraceError(f"{name} is not initialised yet; run the model once before tracing it")
     own = own_rules() if own is None else own
     tracer = Tracer({**RULES, **own_operators(own)}, fallback, anatomy, own)
+    tracer.watches_objects = objects
     try:
         (run_for_real if real else run_on_meta)(tracer, model, inputs, training)
     except Exception as error:
+        if tracer.objects_written:
+            return run(model, inputs, real=real, training=training, own=own, objects=False)
         # What cannot run without values (a rule of the user's may look at them, too) runs with them; if that
         # fails as well, its error is the user's.
         if real or (isinstance(error, NetsmithError) and not isinstance(error, RuleError)):
             raise
-        return run(model, inputs, real=True, training=training, own=own)
+        return run(model, inputs, real=True, training=training, own=own, objects=objects)
+    if tracer.objects_written:
+        return run(model, inputs, real=real, training=training, own=own, objects=False)
     if any(name not in tracer.used for name in anatomy.parameters):
         _follow_training_branches(tracer, model, inputs)
     return tracer
@@ -98,6 +105,7 @@ def graph_of(tracer: Tracer) -> StructureGraph:
         {name: tensor.element_size() for name, tensor in anatomy.tensors.items()},
         set(anatomy.parameters),
         tracer.requirements,
+        tracer.apart,
         tracer.own,
         tracer.constraints.parts,
     )
