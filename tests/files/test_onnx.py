@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from netsmith.errors import FileError
 from netsmith.files import export, time_onnx
-from netsmith.files.onnx import _relative
+from netsmith.files.parity import relative
 
 
 class Net(nn.Module):
@@ -38,6 +38,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]
     assert result.difference is not None
     assert result.difference < 1e-5
     assert (result.batches, result.inputs, result.seconds) == ((1, 32), ("x", "shift"), {})
+    assert not result.recorded
     assert (result.path, result.bytes) == (path, path.stat().st_size)
     assert "max relative difference" in str(result)
     return model, path
@@ -138,9 +139,41 @@ def test_sizes_that_depend_on_values_are_exported(tmp_path: Path) -> None:
 
 def test_relative_difference() -> None:
     inf, nan = float("inf"), float("nan")
-    assert _relative(torch.tensor([1.0, -4.0]), torch.tensor([1.5, -4.0])) == 0.125
-    assert _relative(torch.tensor([inf, nan, 2.0]), torch.tensor([inf, nan, 2.0])) == 0
-    assert _relative(torch.tensor([inf, 2.0]), torch.tensor([-inf, 2.0])) == inf
-    assert _relative(torch.tensor([1.0]), torch.tensor([nan])) == inf
-    assert _relative(torch.tensor([1.0]), torch.tensor([[1.0]])) == inf
-    assert _relative(torch.zeros(2), torch.zeros(2)) == 0
+    assert relative(torch.tensor([1.0, -4.0]), torch.tensor([1.5, -4.0])) == 0.125
+    assert relative(torch.tensor([inf, nan, 2.0]), torch.tensor([inf, nan, 2.0])) == 0
+    assert relative(torch.tensor([inf, 2.0]), torch.tensor([-inf, 2.0])) == inf
+    assert relative(torch.tensor([1.0]), torch.tensor([nan])) == inf
+    assert relative(torch.tensor([1.0]), torch.tensor([[1.0]])) == inf
+    assert relative(torch.zeros(2), torch.zeros(2)) == 0
+
+
+class Branching(nn.Module):
+    """A branch on values, which torch.export does not follow."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.line, self.limit = nn.Linear(4, 3), limit
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.line(x)
+        return y if x.mean() > self.limit else -y
+
+
+def test_a_branch_on_values_that_all_inputs_take_is_recorded(tmp_path: Path) -> None:
+    result = export(Branching(-1e9), torch.randn(2, 4), tmp_path / "net.onnx")
+    assert result.difference is not None
+    assert result.difference < 1e-5
+    assert result.recorded
+    assert (result.inputs, result.shapes["x"]) == (("x",), ("batch", 4))
+
+
+def test_a_branch_that_other_inputs_take_otherwise_is_refused(tmp_path: Path) -> None:
+    samples = [torch.ones(2, 4), -torch.ones(2, 4)]
+    with pytest.raises(FileError, match="ONNX cannot express Branching"):
+        export(Branching(0.0), torch.ones(2, 4), tmp_path / "net.onnx", samples=samples)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_checked_is_not_recorded(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="ONNX cannot express Branching"):
+        export(Branching(-1e9), torch.randn(2, 4), tmp_path / "net.onnx", check=False)

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
 from netsmith.contracts import Inputs
 from netsmith.errors import FileError
@@ -22,17 +21,16 @@ from netsmith.files.inputs import (
     batch_shapes,
     batch_size,
     bind,
-    describe,
     example,
-    fresh,
     named_shapes,
-    with_batch,
 )
 from netsmith.files.messages import first_line
 from netsmith.files.onnx_program import onnx_program
+from netsmith.files.parity import fresh_samples, onnx_difference
 from netsmith.files.quiet import quiet
+from netsmith.files.recorded import write_recorded
 from netsmith.files.recurrent import loops_over_time
-from netsmith.files.runtime import feed, open_session, time_onnx
+from netsmith.files.runtime import open_session, time_onnx
 from netsmith.modes import evaluating
 from netsmith.wrappers import network
 
@@ -56,6 +54,8 @@ class Exported:
     """Sizes of each input: a number is fixed, a name varies."""
     seconds: Mapping[int, float] = field(default_factory=dict)
     """Median time of one call in ONNX Runtime by batch size, when asked for."""
+    recorded: bool = False
+    """Whether it holds the branches of one run, because ``torch.export`` could not follow the code."""
 
     def __str__(self) -> str:
         checked = (
@@ -77,6 +77,9 @@ def export(
     timed: bool = False,
 ) -> Exported:
     """Export a model in eval mode to ONNX and compare it with PyTorch on inputs it was not exported with.
+
+    What ``torch.export`` cannot follow (branches on values, say) is recorded in one run instead, if it is
+    checked: a branch that other inputs take otherwise fails the check.
 
     Args:
         model: on any device; its modes are as they were afterwards.
@@ -105,22 +108,32 @@ def export(
     dynamic = dynamic_batch and bool(size) and dynamic_shapes is None
     sizes = tuple(batches) if dynamic and not samples else (size or 1,)
     shapes = named_shapes(model, arguments, dynamic_shapes) if dynamic_shapes is not None else None
+    checked = [bind(model, sample) for sample in samples] or fresh_samples(model, arguments, sizes)
     with atomic(path) as temporary:
-        with quiet(), torch.no_grad(), evaluating(model):
+        recorded = None
+        try:
             _write(model, inputs, temporary, dynamic, shapes)
-        session = open_session(temporary)
-        checked = [bind(model, sample) for sample in samples] or _fresh(model, arguments, sizes)
-        difference = _difference(model, session, checked) if check else None
-        if difference is not None and not difference <= TOLERANCE:
-            raise FileError(
-                f"the ONNX export of {type(model).__name__} differs from PyTorch by {difference:.1e} of the "
-                f"largest output, at most {TOLERANCE:.0e} is accepted; nothing was written"
-            )
+            session, difference = _opened(model, temporary, checked if check else None)
+        except FileError:
+            if not check or shapes:
+                raise
+            recorded = _recorded(model, inputs, temporary, dynamic, checked)
+            if recorded is None:
+                raise
+            session, difference = recorded
         seconds = time_onnx({"model": temporary}, arguments, batches=sizes)["model"] if timed else {}
     takes = {str(item.name): tuple(item.shape) for item in session.get_inputs()}
     gives = tuple(str(item.name) for item in session.get_outputs())
     return Exported(
-        Path(path), Path(path).stat().st_size, difference, sizes, tuple(takes), gives, takes, seconds
+        Path(path),
+        Path(path).stat().st_size,
+        difference,
+        sizes,
+        tuple(takes),
+        gives,
+        takes,
+        seconds,
+        recorded is not None,
     )
 
 
@@ -131,7 +144,8 @@ def _write(
     if dynamic:
         shapes = batch_shapes(model, (args, kwargs), "batch")
     try:
-        with loops_over_time() if shapes and not dynamic else nullcontext():
+        loops = loops_over_time() if shapes and not dynamic else nullcontext()
+        with quiet(), torch.no_grad(), evaluating(model), loops:
             program = onnx_program(model, args, kwargs, shapes)
         # torch notes the stack trace of every node: paths of this machine, which nobody else needs.
         for node in program.model.graph:
@@ -146,50 +160,30 @@ def _write(
         raise FileError(f"ONNX cannot express {type(model).__name__}: {first_line(error)}{hint}") from error
 
 
-def _fresh(model: nn.Module, arguments: Arguments, batches: Sequence[int]) -> list[Arguments]:
-    """Return new inputs; integers that the model does not take in any order stay those of the example."""
-    generator = torch.Generator().manual_seed(0)
-    found = []
-    for size in batches:
-        resized = with_batch(arguments, size)
-        drawn = fresh(resized, generator)
-        try:
-            with torch.no_grad(), evaluating(model):
-                model(*drawn[0], **drawn[1])
-        except Exception:
-            drawn = fresh(resized, generator, integers=False)
-        found.append(drawn)
-    return found
+def _recorded(
+    model: nn.Module, inputs: Inputs, path: Path, dynamic: bool, checked: Sequence[Arguments]
+) -> tuple[Any, float | None] | None:
+    try:
+        with quiet(), torch.no_grad(), evaluating(model):
+            arguments = example(model, inputs) if dynamic else bind(model, inputs)
+            write_recorded(model, arguments, path, dynamic=dynamic)
+        return _opened(model, path, checked)
+    except OSError:
+        raise
+    except Exception:
+        # Whatever the second exporter stumbles over, the first one's complaint is what there is to tell.
+        return None
 
 
-def _difference(model: nn.Module, session: Any, samples: Sequence[Arguments]) -> float:
-    differences = [0.0]
-    for args, kwargs in samples:
-        try:
-            with torch.no_grad(), evaluating(model):
-                expected = [t for t in tree_leaves(model(*args, **kwargs)) if isinstance(t, Tensor)]
-            got = session.run(None, feed(session, (args, kwargs)))
-        except Exception as error:
-            raise FileError(
-                f"the ONNX export cannot be checked on {describe((args, kwargs))}: {first_line(error)}"
-            ) from error
-        if len(expected) != len(got):
-            raise FileError(f"the ONNX export has {len(got)} outputs, PyTorch has {len(expected)}")
-        differences += [_relative(a, torch.as_tensor(b)) for a, b in zip(expected, got, strict=True)]
-    return max(differences)
-
-
-def _relative(expected: Tensor, got: Tensor) -> float:
-    if expected.shape != got.shape:
-        return float("inf")
-    a, b = expected.detach().cpu().double(), got.double()
-    finite = a.isfinite()
-    # Where PyTorch gives an infinity or NaN, so must ONNX.
-    if not torch.equal(a[~finite].nan_to_num(), b[~finite].nan_to_num()) or not bool(
-        b[finite].isfinite().all()
-    ):
-        return float("inf")
-    if not bool(finite.any()):
-        return 0.0
-    a, b = a[finite], b[finite]
-    return float((a - b).abs().max() / a.abs().max().clamp_min(torch.finfo(torch.float32).tiny))
+def _opened(model: nn.Module, path: Path, checked: Sequence[Arguments] | None) -> tuple[Any, float | None]:
+    """Return a session and how far it is from PyTorch, at most the tolerance."""
+    session = open_session(path)
+    if checked is None:
+        return session, None
+    difference = onnx_difference(model, session, checked)
+    if not difference <= TOLERANCE:
+        raise FileError(
+            f"the ONNX export of {type(model).__name__} differs from PyTorch by {difference:.1e} of the "
+            f"largest output, at most {TOLERANCE:.0e} is accepted; nothing was written"
+        )
+    return session, difference
