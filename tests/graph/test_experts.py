@@ -4,13 +4,14 @@ import copy
 
 import pytest
 import torch
-from expert_networks import DENSE, X
+from expert_networks import DENSE, FIXED, SPARSE, Listed, X
 from torch import nn
 
 import netsmith as ns
 from netsmith.closeness import relative_difference
+from netsmith.cutting.verify import masked_output
 from netsmith.edits import remove
-from netsmith.graph.masked import run_masked
+from netsmith.errors import EditError
 
 
 def made(make):
@@ -34,9 +35,9 @@ def without(model, gone):
     return few
 
 
-@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("name", {**DENSE, **SPARSE})
 def test_experts_are_a_group_and_go_exactly(name):
-    model = made(DENSE[name])
+    model = made({**DENSE, **SPARSE}[name])
     graph = ns.trace(model, X)
     group = expert_group(graph)
     owned = {(s.tensor, s.dim) for s in group.slices}
@@ -46,9 +47,38 @@ def test_experts_are_a_group_and_go_exactly(name):
     few, _ = remove(model, graph, keep)
     with torch.no_grad():
         assert relative_difference(few(X), without(model, {1, 4})(X)) <= 1e-12
-        assert relative_difference(run_masked(model, X, graph, keep), few(X)) <= 1e-12
+        assert relative_difference(masked_output(model, X, graph, keep), few(X)) <= 1e-12
     small = ns.shrink(model, X, ratio=0.5)
     assert small.up.shape[0] < 6
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_as_many_stay_as_are_chosen(name):
+    model = made(SPARSE[name])
+    graph = ns.trace(model, X)
+    group = expert_group(graph)
+    with pytest.raises(EditError, match="of which the network chooses"):
+        remove(model, graph, {group.name: torch.arange(6) == 0})
+    chosen = 3 if name == "gathered" else 2
+    assert ns.shrink(model, X, ratio=0.95, scope="local").up.shape[0] == chosen
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_experts_whose_numbers_are_used_stay(name):
+    model = made(FIXED[name])
+    graph = ns.trace(model, X)
+    assert not any(s.tensor == "router.weight" and s.dim == 0 for g in graph.groups for s in g.slices)
+    assert graph.frozen[("router.weight", 0)]
+    ns.shrink(model, X, ratio=0.3)
+
+
+def test_experts_in_a_list_stay_and_lose_their_hidden_units():
+    model = made(Listed)
+    graph = ns.trace(model, X)
+    hidden = {f"parts.{i}.0.weight:0" for i in range(3)}
+    assert {group.name for group in graph.groups} == {"parts.0.2.weight:0", *hidden}
+    assert "position" in graph.frozen[("router.weight", 0)]
+    ns.shrink(model, X, ratio=0.5)
 
 
 class Attention(nn.Module):

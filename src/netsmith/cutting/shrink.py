@@ -21,6 +21,7 @@ from netsmith.edits import bypass, remove
 from netsmith.edits.trial import bypassed, removed
 from netsmith.errors import BudgetError, EditError
 from netsmith.graph import StructureGraph, blocks
+from netsmith.graph.choices import least
 from netsmith.graph.own_rules import OwnRule, Target
 from netsmith.graph.tracing import trace
 from netsmith.scores.magnitude import magnitude
@@ -112,7 +113,9 @@ def shrink(
     multiples = _multiples(graph, round_to, latency)
     ranked = block_scores(graph, scores, free, blocks(model, inputs)) if depth else []
     while True:
-        choose, steps = in_depth(chooser(scores, free, multiples, scope), scores, free, ranked, scope)
+        choose, steps = in_depth(
+            chooser(scores, free, multiples, scope, least(graph)), scores, free, ranked, scope
+        )
         try:
             if budget is not None:
                 cut = cut_for(graph, budget, choose, steps, latency, energy)

@@ -104,6 +104,8 @@ class _Masking(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return _layer_norm(function, args, masks)
         if name == "native_group_norm":
             return _group_norm(function, args, masks[0][1], self._groups(operation))
+        if name == "topk":
+            return _chosen(function, args, kwargs, *masks[0])
         tensors = tensor_arguments(args, kwargs)
         if (operation.own or name in ON_SURVIVORS) and any(read.statistic for read, _ in masks):
             return self._operator_on_survivors(operation, function, args, kwargs)
@@ -209,6 +211,12 @@ def _group_norm(function: Any, args: tuple[Any, ...], mask: Tensor, groups: int)
     vectors = [v if v is None else v.index_select(0, index) for v in (weight, bias)]
     output, *rest = function(small.contiguous(), *vectors, batch, len(index), space, groups, eps)
     return (_spread(output, 1, mask), *rest)
+
+
+def _chosen(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], read: Read, mask: Tensor) -> Any:
+    """Choose among the survivors, and say where they stood."""
+    values, positions = function(_hide(args[0], read, mask), *args[1:], **kwargs)
+    return values, mask.nonzero()[:, 0].to(positions.device)[positions]
 
 
 def _spread(tensor: Tensor, dim: int, mask: Tensor) -> Tensor:

@@ -147,8 +147,9 @@ def _add_inputs(tracer: Tracer, arguments: Any) -> None:
 
 def _freeze_outputs(tracer: Tracer, output: Any) -> None:
     for leaf in tensors_in(output):
-        for dim in tracer.axes(leaf):
-            tracer.freeze(dim, FROM_OUTPUT)
+        for dim in (*tracer.axes(leaf), tracer.pointers.of(leaf)):
+            if dim is not None:
+                tracer.freeze(dim, FROM_OUTPUT)
 
 
 def tensors_in(value: Any) -> list[Tensor]:

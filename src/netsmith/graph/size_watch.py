@@ -11,6 +11,7 @@ from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 
 from netsmith.graph.axes import Dim
+from netsmith.graph.pointers import CLASSES
 from netsmith.graph.sizes import FITTED, TracedInt
 from netsmith.graph.slice_bounds import narrow_bounds, slice_bounds
 
@@ -33,6 +34,8 @@ class SizeWatch(TorchFunctionMode):
             return function(*args, **kwargs)
         if function == Tensor.shape.__get__ or function is Tensor.size:  # type: ignore[attr-defined]
             return self._sizes(args[0], function(*args, **kwargs), args[1:], kwargs)
+        if function in (Tensor.tolist, Tensor.numpy, Tensor.__array__):
+            self._tracer.values_read(args[0])
         if function in ARITHMETIC:
             self._tracer.valued.extend(arg.source for arg in args if isinstance(arg, TracedInt))
         elif function is F.scaled_dot_product_attention and kwargs.get("scale") is None:
@@ -70,6 +73,9 @@ class SizeWatch(TorchFunctionMode):
 
 def _given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Any, Any] | None:
     """Return the sizes handed to a function, by output dimension or by name; ``None`` if it takes none."""
+    if function is F.one_hot:
+        classes = args[1] if len(args) > 1 else kwargs.get("num_classes", -1)
+        return None if classes == -1 else {CLASSES: classes}
     if function in RESHAPING:
         return _positions(args[1:] or (kwargs.get("shape", kwargs.get("size", ())),))
     if function in MAKING:

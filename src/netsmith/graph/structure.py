@@ -14,6 +14,7 @@ from torch import Tensor
 from netsmith.contracts import Keep
 from netsmith.errors import EditError, UnknownNameError
 from netsmith.graph.axes import NOBODY, Dim, Elements, Leaf
+from netsmith.graph.choices import check_choices
 from netsmith.graph.grouping import Group, Role, by_signature, make_groups
 from netsmith.graph.operation import Operation
 from netsmith.graph.own_rules import OwnRules
@@ -108,6 +109,7 @@ class StructureGraph:
             if not bool(mask.any()):
                 raise EditError(f"keep[{name!r}] removes all {group.size} channels; at least one must stay")
             alive[group.channels] = mask.detach().cpu().numpy().astype(alive.dtype)
+        check_choices(self, alive)
         return alive
 
     def kept(self, dim: Dim, alive: NDArray[Any]) -> NDArray[Any]:

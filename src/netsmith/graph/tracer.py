@@ -17,6 +17,7 @@ from netsmith.graph.axes import Axes, Constraints, Dim, Leaf, fixed
 from netsmith.graph.known_values import placed
 from netsmith.graph.operation import Operation, Read
 from netsmith.graph.own_rules import OwnRules
+from netsmith.graph.pointers import Pointers
 from netsmith.graph.sizes import FITTED, WRITTEN, Requirement, Source, TracedInt
 from netsmith.graph.stand_ins import stand_in
 from netsmith.graph.traced_attributes import is_torch_module
@@ -78,6 +79,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.given: dict[Any, Any] = {}
         self.contracted: set[Leaf] = set()
         self.produced: set[Leaf] = set()
+        self.pointers = Pointers()
         self._rules = rules
         self._fallback = fallback
         self._module_stack: list[str] = [""]
@@ -206,6 +208,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = (self.leaves[leaf].owners for leaf in self.produced)
         return any(owners and owners[0] is dim.owners[0] for owners in made)
 
+    def values_read(self, tensor: Tensor) -> None:
+        """Python reads the values of a tensor: the positions it may hold are known there."""
+        axis = self.pointers.of(tensor)
+        if axis is not None:
+            self.freeze(axis, "the code reads positions along it")
+
     # How it is run --------------------------------------------------------------------------------------
 
     def add_leaf(self, name: str, tensor: Tensor) -> None:
@@ -237,10 +245,14 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.note(operation, arguments)
         call = Call(function, args, kwargs, output, operation, arguments)
         rule = self._rules.get(operation.name, self._fallback)
+        if self.pointers:
+            self.pointers.guard(self, call)
         result = rule(self, call)
         if isinstance(kwargs.get("out"), Tensor):
             result = self._written_into(self.axes(kwargs["out"]), result)
         operation.outputs = self._assign_outputs(output, result, operation.index)
+        if self.pointers:
+            self.pointers.follow(call)
         self.operations.append(operation)
         return output
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netsmith.graph.rules import (
+    choosing,
     contraction,
     elementwise,
     indexing,
@@ -42,6 +43,7 @@ RULES: dict[str, Rule] = {
     **spectral.RULES,
     **ragged.RULES,
     **contraction.RULES,
+    **choosing.RULES,
 }
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from netsmith.graph.axes import Axes, Dim, fixed
-from netsmith.graph.rules.elementwise import broadcast
+from netsmith.graph.pointers import CLASSES, looked_up
+from netsmith.graph.rules.elementwise import broadcast, pointwise
 from netsmith.graph.rules.joining import only_tensors
 from netsmith.graph.tracer import MADE_HERE, Call, Tracer
 
@@ -28,7 +29,20 @@ def unknown(tracer: Tracer, call: Call) -> Any:
 
 def made(tracer: Tracer, call: Call) -> Axes:
     """A new tensor whose values say nothing of its indices: a dimension follows where its size does."""
-    return tuple(tracer.made_here(size, position) for position, size in enumerate(call.output.shape))
+    shape = call.output.shape
+    axes = [tracer.made_here(size, position) for position, size in enumerate(shape)]
+    if CLASSES in tracer.given:
+        axes[-1] = tracer.sized_by_code(tracer.constraints.fresh(shape[-1]), CLASSES)
+    return tuple(axes)
+
+
+def one_hot(tracer: Tracer, call: Call) -> Axes:
+    """``eq(positions, numbers)`` of a one-hot encoding: one channel per position there is."""
+    axes = pointwise(tracer, call)
+    pointed = tracer.pointers.of(call.args[0]) if CLASSES in tracer.given else None
+    if pointed is None or pointed.size != call.output.shape[-1]:
+        return axes  # type: ignore[no-any-return]
+    return (*axes[:-1], tracer.sized_by_code(pointed, CLASSES).without_leaf())
 
 
 def ordered(tracer: Tracer, call: Call) -> Axes:
@@ -39,7 +53,7 @@ def ordered(tracer: Tracer, call: Call) -> Axes:
 def embedding(tracer: Tracer, call: Call) -> Axes:
     """Rows of a table: the rows stay, the width is free."""
     rows, width = tracer.axes(call.args[0])
-    tracer.freeze(rows, BY_INDEX)
+    looked_up(tracer, rows, call.args[1], BY_INDEX)
     tracer.produce(width.leaf)
     return (*tracer.axes(call.args[1]), width.without_leaf())
 
@@ -48,7 +62,7 @@ def index_select(tracer: Tracer, call: Call) -> Axes:
     """Some indices of one dimension, given by a tensor."""
     axes = list(tracer.axes(call.args[0]))
     dim = int(call.args[1]) % len(axes)
-    tracer.freeze(axes[dim], BY_INDEX)
+    looked_up(tracer, axes[dim], call.args[2], BY_INDEX)
     wanted = tracer.axes(call.args[2])
     axes[dim] = wanted[0].without_leaf() if wanted else fixed(1, BY_INDEX)
     return tuple(axes)
@@ -67,7 +81,7 @@ def index(tracer: Tracer, call: Call) -> Axes:
     if any(_is_mask(indices[position]) for position in given):
         return unknown(tracer, call)  # type: ignore[no-any-return]
     for position in given:
-        tracer.freeze(axes[position], BY_INDEX)
+        looked_up(tracer, axes[position], indices[position], BY_INDEX)
     # New dimensions stand where the indices do; indices that stand apart put theirs first.
     first = given[0] if given == list(range(given[0], given[-1] + 1)) else 0
     new = call.output.dim() - (len(axes) - len(given))
@@ -95,7 +109,10 @@ def gather(tracer: Tracer, call: Call) -> Axes:
     wanted = tracer.axes(call.args[2])
     for position, size in enumerate(call.output.shape):
         if position == dim or size != axes[position].size:
-            tracer.freeze(axes[position], BY_INDEX)
+            if position == dim:
+                looked_up(tracer, axes[position], call.args[2], BY_INDEX)
+            else:
+                tracer.freeze(axes[position], BY_INDEX)
             axes[position] = wanted[position].without_leaf()
         else:
             axes[position] = tracer.equate(axes[position], wanted[position]).without_leaf()
@@ -119,7 +136,7 @@ def scatter(tracer: Tracer, call: Call) -> Axes:
         if len(places) == len(axes) and (position == dim or places[position].size != axes[position].size):
             tracer.freeze(places[position], BY_INDEX)
         if position == dim:
-            axes[position] = tracer.freeze(axes[position], BY_INDEX)
+            axes[position] = looked_up(tracer, axes[position], call.args[2], BY_INDEX)
         elif entries is None or entries[position].size != axes[position].size:
             tracer.freeze(axes[position], BY_INDEX)
         else:
@@ -184,6 +201,7 @@ SCATTERS = ("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy
 RULES = {
     **dict.fromkeys(MADE, made),
     **dict.fromkeys((*ORDERED, "tril_indices", "triu_indices"), ordered),
+    "eq": one_hot,
     "embedding": embedding,
     "index_select": index_select,
     "index": index,
