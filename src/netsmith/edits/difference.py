@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from netsmith.wrappers import network
+
 BASE = frozenset(vars(nn.Module()))
 PLAIN = (int, float, bool, str, type(None))
 
@@ -80,6 +82,7 @@ def diff(a: nn.Module, b: nn.Module) -> Difference:
         2       in_features   6       3
         parameters 82 -> 43
     """
+    a, b = network(a), network(b)
     before, after = dict(a.named_modules()), dict(b.named_modules())
     found = [_compare(path, before.get(path), after.get(path)) for path in before | after]
     return Difference(tuple(one for one in found if one.rows()), (_parameters(a), _parameters(b)))

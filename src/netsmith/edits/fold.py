@@ -13,7 +13,7 @@ from netsmith.edits.affine_calls import NORMS, affine_source, scale_and_shift
 from netsmith.edits.copying import copy_with
 from netsmith.edits.kind import Kind
 from netsmith.edits.producers import Producer, looked_at, producer_of
-from netsmith.edits.records import Record
+from netsmith.edits.records import Record, records, remember
 from netsmith.edits.same_function import check_same
 from netsmith.edits.substitution import (
     bring_back,
@@ -74,6 +74,7 @@ def fold(model: nn.Module, inputs: Inputs, *, inplace: bool = False) -> tuple[nn
             _fold_one(trial, one)
         folds += found
     if not folds:
+        remember(trial, records(model), [])
         return (model if inplace else trial), []
     check_same(model, trial, inputs)
     paths = [one["module"] for one in folds]

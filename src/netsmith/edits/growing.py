@@ -10,15 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from netsmith.contracts import Inputs
 from netsmith.edits.attributes import mended
 from netsmith.edits.gathering import along, ordinals
 from netsmith.edits.records import Record, records, remember
+from netsmith.edits.same_function import check_same
 from netsmith.edits.sharing import Shared, Sharing
 from netsmith.edits.slicing import apply, cut, known, noted, plain
 from netsmith.errors import EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.anatomy import Anatomy
 from netsmith.graph.copying import copied
+from netsmith.wrappers import network
 
 Shares = Mapping[int, Sequence[float]]
 """Per channel number the share of each of its copies."""
@@ -34,11 +37,14 @@ def grow_channels(
     alike: bool,
     inplace: bool,
     offsets: Mapping[str, Tensor] | None = None,
+    inputs: Inputs | None = None,
 ) -> tuple[nn.Module, list[Record]]:
     """Make each channel of some groups into ``copies`` of it, and record that.
 
-    ``alike`` says whether copies carry the same values, ``extra`` is the beginning of the record.
+    ``alike`` says whether copies carry the same values, ``extra`` is the beginning of the record. With
+    ``inputs`` the output is compared before and after.
     """
+    model = network(model)
     anatomy = Anatomy.of(model)
     counts = graph.survivors(copies).astype(np.int64)
     factors = Sharing(graph, counts, alike=alike).find()
@@ -55,6 +61,8 @@ def grow_channels(
     record["attributes"] = plain(attributes)
     record["before"] = noted(anatomy.modules, attributes)
     past = records(model)
+    if inputs is not None:
+        check_same(model, apply(model, anatomy, tensors, attributes, inplace=False), inputs)
     edited = apply(model, anatomy, tensors, attributes, inplace=inplace)
     remember(edited, past, [record])
     return edited, [record]

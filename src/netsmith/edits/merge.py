@@ -12,7 +12,7 @@ from netsmith.contracts import Inputs
 from netsmith.edits.copying import copy_with
 from netsmith.edits.kind import Kind
 from netsmith.edits.producers import looked_at
-from netsmith.edits.records import Record
+from netsmith.edits.records import Record, records, remember
 from netsmith.edits.same_function import check_same
 from netsmith.edits.substitution import (
     bring_back,
@@ -70,6 +70,7 @@ def merge(
         _merge_one(trial, *pair)
         pairs.append(list(pair))
     if not pairs:
+        remember(trial, records(model), [])
         return (model if inplace else trial), []
     check_same(model, trial, inputs)
     record = {"kind": "merge", "pairs": pairs, "replaced": _replaced(model, trial, pairs)}

@@ -33,6 +33,8 @@ REARRANGING = frozenset(
         "unsqueeze", "expand", "clone", "_to_copy", "alias", "detach", "contiguous", "lift_fresh",
     )
 )  # fmt: skip
+NOISE = frozenset(("rand_like", "randn_like", "randint_like", "bernoulli", "normal_functional"))
+"""They give every copy values of its own."""
 CONTRACTIONS = ("conv", "linear", "matmul")
 
 
@@ -67,6 +69,8 @@ class Sharing:
         """
         shared = self._of_unseen_readers()
         for operation in self._graph.operations:
+            if self._alike and operation.name in NOISE and any(map(self._copied, operation.outputs[0])):
+                raise _refusal(operation, f"{operation.name} gives every copy values of its own")
             for read in operation.reads:
                 channels = self._copied(read.axis)
                 if operation.kind == "conv":  # it sums within a group, over its inner channels

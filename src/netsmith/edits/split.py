@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from netsmith.contracts import Inputs
 from netsmith.edits.gathering import invert_record
 from netsmith.edits.growing import Shares, apply_record, grow_channels
 from netsmith.edits.kind import Kind
@@ -29,6 +30,7 @@ def split(
     *,
     offsets: Mapping[str, Tensor] | None = None,
     shares: Mapping[str, Mapping[int, Sequence[float]]] | None = None,
+    inputs: Inputs | None = None,
     inplace: bool = False,
 ) -> tuple[nn.Module, list[Record]]:
     r"""Make several channels of one (Chen et al. 2016, arXiv:1511.05641; Liu et al. 2019, arXiv:1910.02366).
@@ -45,6 +47,7 @@ def split(
         offsets: per name of a tensor that makes channels, ``[copies, *its present shape]``: entry k is added
             to the k-th copy, and to no channel that stays single.
         shares: per group and channel the output share of each copy; default equal ones.
+        inputs: what the model is called with: its output is then compared before and after.
         inplace: edit ``model`` itself; its parameters stay the same objects.
 
     Returns:
@@ -53,7 +56,8 @@ def split(
     Raises:
         EditError: a channel, offset or share that does not fit; or an operator that sees how many copies
             there are (a layer norm over channels not all copied alike, a tied parameter that also makes the
-            channels, a product of two computed tensors behind something not linear); names the place.
+            channels, a product of two computed tensors behind something not linear); names the place. With
+            ``inputs``: an output that differs, as any does with offsets.
 
     Example:
         >>> import torch, netsmith as ns
@@ -72,7 +76,9 @@ def split(
         },
     }
     given = _checked_shares(graph, copies, shares or {})
-    return grow_channels(model, graph, copies, given, extra, alike=True, offsets=offsets, inplace=inplace)
+    return grow_channels(
+        model, graph, copies, given, extra, alike=True, offsets=offsets, inputs=inputs, inplace=inplace
+    )
 
 
 def _copies(graph: StructureGraph, name: str, wanted: Channels) -> Tensor:

@@ -9,6 +9,7 @@ from netsmith.edits.kinds import kind_of
 from netsmith.edits.records import Record, records, remember
 from netsmith.edits.replay import fitting, replay
 from netsmith.errors import EditError
+from netsmith.wrappers import network
 
 
 def undo(model: nn.Module, original: nn.Module | None = None, *, steps: int = 1) -> nn.Module:
@@ -36,6 +37,7 @@ def undo(model: nn.Module, original: nn.Module | None = None, *, steps: int = 1)
         >>> ns.edits.undo(small, net)[0]
         Linear(in_features=8, out_features=6, bias=True)
     """
+    model, original = network(model), original if original is None else network(original)
     past = records(model)
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= len(past):
         raise EditError(f"cannot undo steps={steps!r} of the {len(past)} edits this model has been through")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Generator, nn
 
+from netsmith.contracts import Inputs
 from netsmith.edits.gathering import invert_record
 from netsmith.edits.growing import apply_record, grow_channels
 from netsmith.edits.kind import Kind
@@ -23,6 +24,7 @@ def widen(
     sizes: Mapping[str, int],
     *,
     generator: Generator | None = None,
+    inputs: Inputs | None = None,
     inplace: bool = False,
 ) -> tuple[nn.Module, list[Record]]:
     """Add fresh channels to groups; what reads them is zero, so that the output is what it was.
@@ -38,6 +40,7 @@ def widen(
         graph: its structure graph.
         sizes: per group how many channels it is to have.
         generator: randomness; a record holds the seed drawn from it, so that a replay gives the same model.
+        inputs: what the model is called with: its output is then compared before and after.
         inplace: edit ``model`` itself; its parameters stay the same objects.
 
     Returns:
@@ -69,7 +72,7 @@ def widen(
         "groups": {name: int(counts.sum()) for name, counts in copies.items()},
         "seed": int(torch.randint(2**62, (), generator=generator)),
     }
-    return grow_channels(model, graph, copies, shares, extra, alike=False, inplace=inplace)
+    return grow_channels(model, graph, copies, shares, extra, alike=False, inputs=inputs, inplace=inplace)
 
 
 def describe_record(record: Record) -> str:
