@@ -173,12 +173,10 @@ def _fold_one(model: nn.Module, one: dict[str, Any]) -> None:
 
 def _scaled(weight: Tensor, scale: Tensor, dim: int, groups: int) -> Tensor:
     """Multiply the channels that a weight makes; those of groups lie side by side in its first dimension."""
-    parts = weight.chunk(groups)
     shape = [1] * weight.dim()
     shape[dim] = -1
-    factors = scale.chunk(groups)
-    scaled = [part * factor.reshape(shape) for part, factor in zip(parts, factors, strict=True)]
-    return torch.cat(scaled)
+    pairs = zip(weight.chunk(groups), scale.chunk(groups), strict=True)
+    return torch.cat([part * factors.reshape(shape) for part, factors in pairs])
 
 
 def invert_record(model: nn.Module, record: Record, before: nn.Module | None) -> None:

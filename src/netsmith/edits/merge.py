@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from netsmith.contracts import Inputs
 from netsmith.edits.copying import copy_with
 from netsmith.edits.kind import Kind
+from netsmith.edits.layer_products import product_of
 from netsmith.edits.producers import looked_at
 from netsmith.edits.records import Record, records, remember
 from netsmith.edits.same_function import check_same
@@ -19,9 +17,7 @@ from netsmith.edits.substitution import (
     carry_out,
     check_plain,
     check_unshared,
-    double,
     module_at,
-    parameter_like,
     put,
 )  # fmt: skip
 from netsmith.errors import EditError
@@ -98,7 +94,7 @@ def _next_pair(model: nn.Module, inputs: Inputs, force: bool) -> tuple[str, str]
         first = made_by.get(source.number) if isinstance(source, Value) else None
         if first is not None and isinstance(source, Value):
             two = anatomy.modules[first], anatomy.modules[path]
-            one = _product(*two) if _alone(flow, anatomy, source, path) else None
+            one = product_of(*two) if _alone(flow, anatomy, source, path) else None
             if one is not None and (force or _count(one) < sum(map(_count, two))):
                 return first, path
         if isinstance(call.result, Value):
@@ -136,52 +132,6 @@ def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _product(first: Any, second: Any) -> Any:
-    """Return the one layer that two make, or ``None`` where they do not make one."""
-    if isinstance(first, nn.Linear) and isinstance(second, nn.Linear):
-        weight = double(second.weight) @ double(first.weight)
-        one: Any = nn.Linear(first.in_features, second.out_features, bias=False, device="meta")
-        return _filled(one, weight, double(second.weight), first, second)
-    if isinstance(first, nn.Linear) or isinstance(second, nn.Linear) or first.groups * second.groups != 1:
-        return None
-    mix = double(second.weight).flatten(2).sum(2)
-    strides = tuple(a * b for a, b in zip(first.stride, second.stride, strict=True))
-    if _pointwise(second) and (first.padding != "same" or max(strides) == 1):
-        shaped = first
-        weight = torch.einsum("om,mi...->oi...", mix, double(first.weight))
-    elif _pointwise(first) and max(first.stride) == 1 and (first.bias is None or not _pads(second)):
-        shaped = second
-        weight = torch.einsum("om...,mi->oi...", double(second.weight), double(first.weight).flatten(1))
-    else:
-        return None
-    one = getattr(nn, f"Conv{len(strides)}d")(
-        first.in_channels, second.out_channels, shaped.kernel_size, stride=strides, padding=shaped.padding,
-        dilation=shaped.dilation, padding_mode=shaped.padding_mode, bias=False, device="meta",
-    )  # fmt: skip
-    return _filled(one, weight, mix, first, second)
-
-
-def _pointwise(module: Any) -> bool:
-    return all(extent == 1 for extent in module.kernel_size) and not _pads(module)
-
-
-def _pads(module: Any) -> bool:
-    if isinstance(module.padding, str):
-        return module.padding == "same" and any(extent > 1 for extent in module.kernel_size)
-    return any(module.padding)
-
-
-def _filled(one: Any, weight: Tensor, mix: Tensor, first: Any, second: Any) -> Any:
-    """Give a merged layer its weight and the bias that comes out of both."""
-    one.weight = parameter_like(weight, first.weight)
-    if first.bias is not None or second.bias is not None:
-        bias = double(second.bias) if second.bias is not None else mix.new_zeros(len(mix))
-        if first.bias is not None:
-            bias = bias + mix @ double(first.bias)
-        one.bias = parameter_like(bias, first.weight)
-    return one
-
-
 def apply_record(model: nn.Module, record: Record) -> None:
     """Merge the pairs that a record names, with the values that stand in the model."""
     for first, second in record["pairs"]:
@@ -189,7 +139,7 @@ def apply_record(model: nn.Module, record: Record) -> None:
 
 
 def _merge_one(model: nn.Module, first: str, second: str) -> None:
-    one = _product(module_at(model, first), module_at(model, second))
+    one = product_of(module_at(model, first), module_at(model, second))
     if one is None:
         raise EditError(f"modules {first!r} and {second!r} do not make one; the record is of another model")
     put(model, first, one)
