@@ -112,3 +112,38 @@ class Padded(nn.Module):
 def test_padding_and_choosing_by_mask_leave_the_features_free():
     place = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 4, 5])
     assert sizes_after_halving(Padded(), (X, (torch.arange(10) > 3).long(), place)) == [8]
+
+
+class LargestChannel(nn.Module):
+    """Weights places by the largest of their channels, and may look at which one that is."""
+
+    def __init__(self, look):
+        super().__init__()
+        self.first, self.last, self.look = nn.Linear(FEATURES, 8), nn.Linear(8, 2), look
+
+    def forward(self, x):
+        x = self.first(x)
+        largest, which = x.max(dim=1, keepdim=True)
+        return self.last(x * largest) + (which if self.look else 0)
+
+
+def test_largest_channel_is_over_those_left_unless_its_position_is_used():
+    assert sizes_after_halving(LargestChannel(look=False), (X,)) == [8]
+    assert sizes_after_halving(LargestChannel(look=True), (X,)) == []
+
+
+class Standardised(nn.Module):
+    """Both statistics across channels from one operator."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(FEATURES, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        x = self.first(x)
+        variance, mean = torch.var_mean(x, dim=1, keepdim=True)
+        return self.last((x - mean) / (variance + 1).sqrt())
+
+
+def test_two_statistics_from_one_operator_are_over_the_channels_left():
+    assert sizes_after_halving(Standardised(), (X,)) == [8]

@@ -85,6 +85,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._module_stack: list[str] = [""]
         self._in_torch_module: list[bool] = [False]
         self._axes: dict[int, tuple[Tensor, Axes]] = {}
+        self._positions: dict[int, tuple[Tensor, Dim, str]] = {}
         self._leaf_names: dict[int, str] = {}
         self._maker: dict[int, int] = {}
 
@@ -97,6 +98,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def axes(self, tensor: Tensor) -> Axes:
         """Return what the dimensions of a tensor are made of."""
+        if id(tensor) in self._positions:
+            _, axis, reason = self._positions.pop(id(tensor))
+            self.freeze(axis, reason)
         known = self._axes.get(id(tensor))
         if known is not None:
             return known[1]
@@ -106,6 +110,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Say what the dimensions of a tensor are made of."""
         self._axes[id(tensor)] = (tensor, axes)
         return axes
+
+    def holds_positions(self, tensor: Tensor, axis: Dim, reason: str) -> None:
+        """A tensor holds positions along a dimension, which therefore stays if anything ever reads them."""
+        self._positions[id(tensor)] = (tensor, axis, reason)
 
     def equate(self, first: Dim, second: Dim) -> Dim:
         """Two dimensions keep the same indices."""

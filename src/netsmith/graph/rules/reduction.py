@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from netsmith.graph.axes import Axes, Dim, fixed
@@ -20,31 +19,29 @@ def _dims(call: Call, position: int, rank: int) -> list[int]:
     return [int(dim) % rank for dim in (dims if isinstance(dims, (list, tuple)) else [dims])]
 
 
-def _reduce(tracer: Tracer, call: Call, dims: list[int], shape: torch.Size) -> Axes:
+def _reduce(tracer: Tracer, call: Call, dims: list[int]) -> Any:
+    """Reduce dimensions of the first argument, once however many outputs say what came of it."""
     tensor = call.args[0]
     axes = tracer.axes(tensor)
     for dim in dims:
         tracer.read(call, tensor, dim, statistic=True)
-    if len(shape) == len(axes):
-        return tuple(fixed(1, "a reduced dimension") if i in dims else axis for i, axis in enumerate(axes))
-    return tuple(axis for i, axis in enumerate(axes) if i not in dims)
+    left = tuple(axis for i, axis in enumerate(axes) if i not in dims)
+    kept = tuple(fixed(1, "a reduced dimension") if i in dims else axis for i, axis in enumerate(axes))
+    if isinstance(call.output, Tensor):
+        return kept if call.output.dim() == len(axes) else left
+    return [kept if output.dim() == len(axes) else left for output in call.output]
 
 
 def reduce(tracer: Tracer, call: Call) -> Any:
     """Sums, means, extrema, variances: ``(tensor, dim, ...)``."""
     tensor: Tensor = call.args[0]
-    if not tensor.dim():
-        return ()
-    dims = _dims(call, 1, tensor.dim())
-    if isinstance(call.output, Tensor):
-        return _reduce(tracer, call, dims, call.output.shape)
-    return [_reduce(tracer, call, dims, output.shape) for output in call.output]
+    return _reduce(tracer, call, _dims(call, 1, tensor.dim())) if tensor.dim() else ()
 
 
-def vector_norm(tracer: Tracer, call: Call) -> Axes:
+def vector_norm(tracer: Tracer, call: Call) -> Any:
     """``linalg_vector_norm(tensor, ord, dim)``."""
     tensor: Tensor = call.args[0]
-    return _reduce(tracer, call, _dims(call, 2, tensor.dim()), call.output.shape)
+    return _reduce(tracer, call, _dims(call, 2, tensor.dim()))
 
 
 def position_sensitive(tracer: Tracer, call: Call) -> Any:
@@ -71,12 +68,20 @@ def position_sensitive(tracer: Tracer, call: Call) -> Any:
 
 
 def extremum(tracer: Tracer, call: Call) -> Any:
-    """``max`` and ``min``: of all entries, of two tensors, or with the index along one dimension."""
+    """``max`` and ``min``: of all entries, of two tensors, or along one dimension with where they are.
+
+    Most code asks for the values alone; then the dimension is reduced like any other.
+    """
     if len(call.args) == 1 and not call.kwargs:
         return reduce(tracer, call)
     if len(call.tensors) > 1:
         return pointwise(tracer, call)
-    return position_sensitive(tracer, call)
+    tensor: Tensor = call.args[0]
+    if not tensor.dim():
+        return unknown(tracer, call)
+    axis = tracer.axes(tensor)[_dims(call, 1, tensor.dim())[0]]
+    tracer.holds_positions(call.output[1], axis, f"{call.function.overloadpacket.__name__} over it")
+    return reduce(tracer, call)
 
 
 def _resized(axis: Dim, size: int) -> Dim:
