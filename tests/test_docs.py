@@ -10,7 +10,10 @@ PRINTED = {
     "own-operators.md": r"""\(24, 32\) became \(\d+, \d+\)
 \d+ MACs became \d+
 \d+ channels, \(\d+,\) centres
-"""
+""",
+    "sizes-in-code.md": r"""its size is written in the code
+GraphModule \(16, 16\) \(8, 4\)
+""",
 }
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netsmith.cost.budget import Budget
     from netsmith.cost.profile import profile
     from netsmith.cutting.grow import grow
+    from netsmith.cutting.program import as_program
     from netsmith.cutting.shrink import shrink
     from netsmith.edits.difference import diff
     from netsmith.edits.optimizer import rebind
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _VERBS = {
     "Budget": "netsmith.cost.budget",
+    "as_program": "netsmith.cutting.program",
     "compare": "netsmith.workflow.compare",
     "compress": "netsmith.workflow.compress",
     "diff": "netsmith.edits.difference",
@@ -59,6 +61,7 @@ _VERBS = {
 
 __all__ = [
     "Budget",
+    "as_program",
     "compare",
     "compress",
     "cost",

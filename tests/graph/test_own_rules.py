@@ -1,5 +1,8 @@
 """Rules of the user's own: custom operators and opaque modules are cut exactly, and mistakes are named."""
 
+import doctest
+import importlib
+
 import pytest
 import torch
 from test_exactness import random_keep
@@ -321,3 +324,10 @@ def test_wrong_rules_are_found_by_the_verification_and_named(name, wrong, culpri
 def test_targets_that_are_none(target):
     with pytest.raises(TraceError, match=r"expected an operator's name such as 'mylib::scale'"):
         ns.graph.rule(target)
+
+
+@pytest.mark.parametrize("name", ["graph.own_rules", "wrappers", "cutting.program"])
+def test_docstring_examples_run(name):
+    outcome = doctest.testmod(importlib.import_module(f"netsmith.{name}"))
+    assert outcome.attempted
+    assert not outcome.failed

@@ -23,10 +23,12 @@ from netsmith.errors import BudgetError, EditError
 from netsmith.graph import StructureGraph, blocks
 from netsmith.graph.choices import least
 from netsmith.graph.own_rules import OwnRule, Target
+from netsmith.graph.sizes import WRITTEN
 from netsmith.graph.tracing import trace
 from netsmith.scores.magnitude import magnitude
 from netsmith.wrappers import network
 
+Form = Literal["python", "program"]
 RoundTo = int | Literal["auto"] | Mapping[str, int]
 
 
@@ -45,6 +47,7 @@ def shrink(
     latency: CostTable | None = None,
     energy: CostTable | None = None,
     rules: Mapping[Target, OwnRule] | None = None,
+    form: Form = "python",
     verify: bool = True,
     inplace: bool = False,
 ) -> nn.Module:
@@ -75,6 +78,9 @@ def shrink(
         latency: table for a latency budget; default measured on this machine.
         energy: table for an energy budget; default the table that comes with netsmith.
         rules: rules of your own for this call alone (:func:`netsmith.graph.rule` registers one for all).
+        form: ``"python"`` hands back a model of the same class; ``"program"`` what the model computes as a
+            ``torch.fx.GraphModule`` (:func:`netsmith.as_program`), in which sizes follow the cut that the
+            model's code writes down.
         verify: run the result once against the masked original before handing it back.
         inplace: shrink ``model`` itself.
 
@@ -98,7 +104,9 @@ def shrink(
         raise BudgetError(f"ratio={ratio} must be a share of channels to remove, at least 0 and below 1")
     if scope not in ("global", "local"):
         raise EditError(f"scope={scope!r} is not known; give 'global' or 'local'")
-    model = network(model)
+    if form not in ("python", "program"):
+        raise EditError(f"form={form!r} is not known; give 'python' or 'program'")
+    model = network(model) if form == "python" else _program(model, inputs, inplace)
     graph = trace(model, inputs, rules=rules)
     check_values(model)
     scores = score_groups(model, loss, graph, score)
@@ -159,13 +167,22 @@ def _carried_out(
         return smaller
 
 
+def _program(model: nn.Module, inputs: Inputs, inplace: bool) -> nn.Module:
+    from netsmith.cutting.program import as_program
+
+    if inplace:
+        raise EditError("form='program' makes a new module; it cannot be had with inplace=True")
+    return as_program(model, inputs)
+
+
 def _why_nothing(graph: StructureGraph, protect: Iterable[str]) -> str:
     if graph.groups:
         return f"protect={list(protect)} covers all {len(graph.groups)} groups"
     reasons = sorted(set(graph.frozen.values()))
     if not reasons:
         return "no weights can be seen; packed ones, as quantised layers have, cannot be cut"
-    return "every dimension is fixed (" + "; ".join(reasons[:3]) + ")"
+    hint = "; form='program' frees sizes that are written in the code" if WRITTEN in reasons else ""
+    return "every dimension is fixed (" + "; ".join(reasons[:3]) + ")" + hint
 
 
 def _multiples(graph: StructureGraph, round_to: RoundTo, latency: CostTable | None) -> dict[str, int]:

@@ -20,7 +20,8 @@ from netsmith.modes import drawing_alike, evaluating
 from netsmith.wrappers import uncompiled
 
 FIXED_SIZE = (
-    "A size is probably fixed in the code there: compute it from the tensor, or protect the layers before it"
+    "A size is probably fixed in the code there: compute it from the tensor, protect the layers before it, "
+    "or shrink with form='program'"
 )
 UNSTEADY = (
     "Its output depends on more than inputs, weights and torch's random state: make that an input, or pass "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -32,7 +33,10 @@ def copy_with(model: nn.Module, modules: Iterable[nn.Module], replaced: Mapping[
             if name == "_compiled_call_impl":  # a compiled forward belongs to the module it was compiled for
                 continue
             made.__dict__[name] = _copy(value, memo)
-    return copy.deepcopy(model, memo)
+    with warnings.catch_warnings():
+        # Copying a program's signature makes PyTorch use what it has deprecated itself.
+        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
+        return copy.deepcopy(model, memo)
 
 
 def _compressed(modules: list[nn.Module]) -> dict[int, Tensor]:

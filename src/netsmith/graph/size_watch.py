@@ -14,6 +14,7 @@ from netsmith.graph.axes import Dim
 from netsmith.graph.pointers import CLASSES
 from netsmith.graph.sizes import FITTED, TracedInt
 from netsmith.graph.slice_bounds import narrow_bounds, slice_bounds
+from netsmith.graph.twins import twin
 
 if TYPE_CHECKING:
     from netsmith.graph.tracer import Tracer
@@ -36,9 +37,10 @@ class SizeWatch(TorchFunctionMode):
             return self._sizes(args[0], function(*args, **kwargs), args[1:], kwargs)
         if function in (Tensor.tolist, Tensor.numpy, Tensor.__array__):
             self._tracer.values_read(args[0])
-        if function in ARITHMETIC:
+        known = twin(function)
+        if known in ARITHMETIC:
             self._tracer.valued.extend(arg.source for arg in args if isinstance(arg, TracedInt))
-        elif function is F.scaled_dot_product_attention and kwargs.get("scale") is None:
+        elif known is F.scaled_dot_product_attention and kwargs.get("scale") is None:
             # Its scale is one over the square root of the head width, worked out where nothing can see it.
             self._tracer.valued.append(self._tracer.axes(args[0] if args else kwargs["query"])[-1])
         elif function is F.multi_head_attention_forward:
@@ -49,12 +51,12 @@ class SizeWatch(TorchFunctionMode):
         if function is Tensor.__getitem__:
             given: Any = slice_bounds(self._tracer, args[0], args[1])
         else:
-            given = _given(function, args, kwargs)
+            given = _given(known, args, kwargs)
         if given is None:
             return function(*args, **kwargs)
         before, self._tracer.given = self._tracer.given, given
         try:
-            if function is F.rms_norm:  # none of the operators it is made of is given the sizes
+            if known is F.rms_norm:  # none of the operators it is made of is given the sizes
                 self._tracer.shaped_by_code(args[0])
             return function(*args, **kwargs)
         finally:
