@@ -345,3 +345,16 @@ def test_a_size_compared_with_a_number_is_frozen():
     graph = ns.trace(Net(8), torch.randn(3, 4))
     assert graph.groups == []
     assert graph.frozen["first.weight", 0] == "its size is written in the code"
+
+
+def test_reason_is_handed_on_to_what_is_tied():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 12), nn.Linear(12, 2)
+
+        def forward(self, x):
+            return self.b(self.a(x).view(-1, 4, 3).softmax(-1).view(-1, 12))
+
+    frozen = ns.trace(Net(), torch.zeros(2, 4)).frozen
+    assert frozen["a.weight", 0] == frozen["b.weight", 1] == "its size is written in the code"

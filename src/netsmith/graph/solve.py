@@ -16,7 +16,9 @@ import numpy as np
 from netsmith.graph.axes import NOBODY, Constraints, Dim, Elements
 
 ROUNDS = 64
-Frozen = list[tuple[Elements, str]]
+Frozen = list[tuple[Elements, str | Elements]]
+"""What must stay, and why: in words, or for the reason that other elements stay."""
+TIED = "tied to an index that stays"
 
 
 class Products:
@@ -101,10 +103,15 @@ class Solution:
     @cached_property
     def _reasons(self) -> dict[int, str]:
         reasons: dict[int, str] = {}
-        for array, reason in self._frozen_by:
+        for array, why in self._frozen_by:
+            reason = why if isinstance(why, str) else self._first_of(reasons, why)
             for root in np.unique(self._parent[array[array != NOBODY]]).tolist():
                 reasons.setdefault(root, reason)
         return reasons
+
+    def _first_of(self, reasons: dict[int, str], causes: Elements) -> str:
+        roots = np.unique(self._parent[causes[causes != NOBODY]]).tolist()
+        return next((reasons[root] for root in roots if root in reasons), TIED)
 
     def reason(self, dim: Dim) -> str:
         """Return why a dimension (or its first index that cannot go) is fixed."""
@@ -169,14 +176,14 @@ def unite(parent: Elements, pairs: Sequence[tuple[Elements, Elements]]) -> Eleme
 def solve(constraints: Constraints) -> Solution:
     """Solve a trace's constraints."""
     parent = unite(np.arange(constraints.count, dtype=np.int64), constraints.unions)
-    frozen = list(constraints.frozen)
+    frozen: Frozen = list(constraints.frozen)
     starts = np.array(constraints.starts, dtype=np.int64)
     # Where one side of a pair has an owner and the other has none, the owner must stay.
     for left, right in constraints.unions:
         for one, other in ((left, right), (right, left)):
             alone = (one != NOBODY) & (other == NOBODY)
             if alone.any():
-                frozen.append((one[alone], "tied to an index that stays"))
+                frozen.append((one[alone], TIED))
     equalities = [(stack(a), stack(b), a.reason or b.reason) for a, b in constraints.equalities]
     products: Products | None = None
     for number in count() if equalities else ():
@@ -211,9 +218,10 @@ class _Round:
 
     def compare(self, left: Elements, right: Elements, reason: str) -> None:
         """Sort the rows of one equality into unions, freezes, product definitions and conflicts."""
+        given = left, right
         left, right = _drop_common(self.solution.resolve(left), self.solution.resolve(right))
         n_left, n_right = (left != NOBODY).sum(axis=1), (right != NOBODY).sum(axis=1)
-        self._freeze_uneven(left, right, n_left, n_right, reason or "tied to an index that stays")
+        self._freeze_uneven(left, right, n_left, n_right, reason or given)
         single = (n_left == 1) & (n_right == 1)
         if single.any():
             self.unions.append((left[single].max(axis=1), right[single].max(axis=1)))
@@ -228,13 +236,22 @@ class _Round:
             self.conflicts.append((left[several], right[several]))
 
     def _freeze_uneven(
-        self, left: Elements, right: Elements, n_left: Elements, n_right: Elements, reason: str
+        self,
+        left: Elements,
+        right: Elements,
+        n_left: Elements,
+        n_right: Elements,
+        reason: str | tuple[Elements, Elements],
     ) -> bool:
-        """Freeze the owners of rows in which the other side has none."""
+        """Freeze the owners of rows in which the other side has none, or has none left of those given."""
         uneven = (n_left == 0) != (n_right == 0)
         if uneven.any():
             rows = np.concatenate([left[uneven].reshape(-1), right[uneven].reshape(-1)])
-            self.freezes.append((rows[rows != NOBODY], reason))
+            if isinstance(reason, str):
+                self.freezes.append((rows[rows != NOBODY], reason))
+            else:
+                causes = np.concatenate([side[uneven].reshape(-1) for side in reason])
+                self.freezes.append((rows[rows != NOBODY], causes))
         return bool(uneven.any())
 
     def reconcile(self, *, thoroughly: bool) -> None:
