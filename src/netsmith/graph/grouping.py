@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
@@ -49,28 +51,30 @@ class Group:
 def make_groups(
     group: Elements,
     number: Elements,
-    leaf: Elements,
+    kind: Elements,
     index: Elements,
+    alike: list[list[int]],
     leaves: list[Leaf],
     roles: Mapping[Leaf, Role],
 ) -> list[Group]:
     """Return the groups of two channels or more.
 
-    ``group`` is the group number per channel; ``number``, ``leaf`` and ``index`` say, row by row, which
-    channel owns which index of which leaf.
+    ``group`` is the group number per channel; ``number``, ``kind`` and ``index`` say, row by row, which
+    channel owns which index of which leaves: those with the numbers ``alike[kind]``.
     """
-    rank, order = _order_channels(group, number, leaf, index)
-    sort = np.lexsort((index, rank[number], leaf, group[number]))
-    number, leaf, index = number[sort], leaf[sort], index[sort]
+    rank, order = _order_channels(group, number, kind, index)
+    sort = _sorted(group[number], kind, rank[number], index)
+    number, kind, index = number[sort], kind[sort], index[sort]
     owner = group[number]
-    edges = np.flatnonzero((np.diff(owner) != 0) | (np.diff(leaf) != 0)) + 1
-    slices: dict[int, list[Slice]] = {}
-    for start, stop in pairwise([0, *edges.tolist(), len(leaf)]):
-        size = len(order[owner[start]])
-        tensor, dim = leaves[leaf[start]]
-        positions = torch.from_numpy(index[start:stop].reshape(size, -1))
-        role = roles.get(leaves[leaf[start]], "along")
-        slices.setdefault(int(owner[start]), []).append(Slice(tensor, dim, positions, role))
+    edges = np.flatnonzero((np.diff(owner) != 0) | (np.diff(kind) != 0)) + 1
+    owned: dict[int, list[tuple[int, Slice]]] = {}
+    for start, stop in pairwise([0, *edges.tolist(), len(kind)]):
+        positions = torch.from_numpy(index[start:stop].reshape(len(order[owner[start]]), -1))
+        owned.setdefault(int(owner[start]), []).extend(
+            (leaf, Slice(*leaves[leaf], positions, roles.get(leaves[leaf], "along")))
+            for leaf in alike[kind[start]]
+        )
+    slices = {which: [item for _, item in sorted(items, key=itemgetter(0))] for which, items in owned.items()}
     return _named(
         [
             Group(_name(slices[g]), len(members), tuple(slices[g]), members)
@@ -80,8 +84,19 @@ def make_groups(
     )
 
 
+def _sorted(*keys: Elements) -> Elements:
+    """Return the order by several keys of counts, the first one first; most rows are in it already."""
+    sizes = [int(key.max()) + 1 for key in keys]
+    if prod(sizes) >= 1 << 62:
+        return np.lexsort(keys[::-1])
+    joined = keys[0]
+    for key, size in zip(keys[1:], sizes[1:], strict=True):
+        joined = joined * size + key
+    return np.argsort(joined, kind="stable")
+
+
 def by_signature(
-    number: Elements, leaf: Elements, origins: Elements, leaves: int, parts: Sequence[Elements]
+    number: Elements, kind: Elements, origins: Elements, alike: list[list[int]], parts: Sequence[Elements]
 ) -> Elements:
     """Return the group number of each channel: one origin, equally many indices of the same leaves.
 
@@ -89,14 +104,15 @@ def by_signature(
     are channels of which one must always stay; they are in groups of their own. Groups are numbered in the
     order in which their first leaf, then their first index, comes.
     """
+    leaves = sum(map(len, alike))
     hashes = _mixed(leaves + len(parts))
     signature = origins.astype(np.uint64)
-    np.add.at(signature, number, hashes[leaf])
+    np.add.at(signature, number, np.array([hashes[numbers].sum() for numbers in alike])[kind])
     for mixed, members in zip(hashes[leaves:], parts, strict=True):
         signature[members] += mixed
     _, first, group = np.unique(signature, return_index=True, return_inverse=True)
     earliest = np.full(len(first), np.iinfo(np.int64).max)
-    np.minimum.at(earliest, group[number], leaf * (1 << 32) + np.arange(len(leaf)))
+    np.minimum.at(earliest, group[number], np.arange(len(kind)))
     position = np.empty(len(first), dtype=np.int64)
     position[np.argsort(earliest, kind="stable")] = np.arange(len(first))
     return np.asarray(position[group], dtype=np.int64)
@@ -111,12 +127,12 @@ def _mixed(count: int) -> NDArray[np.uint64]:
 
 
 def _order_channels(
-    group: Elements, number: Elements, leaf: Elements, index: Elements
+    group: Elements, number: Elements, kind: Elements, index: Elements
 ) -> tuple[Elements, list[Elements]]:
     """Order the channels of each group by where they first stand; return ranks and members per group."""
     first_leaf = np.full(int(group.max()) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(first_leaf, group[number], leaf)
-    here = leaf == first_leaf[group[number]]
+    np.minimum.at(first_leaf, group[number], kind)
+    here = kind == first_leaf[group[number]]
     first_index = np.full(len(group), np.iinfo(np.int64).max)
     np.minimum.at(first_index, number[here], index[here])
     sort = np.lexsort((first_index, group))

@@ -38,11 +38,14 @@ class Products:
         if factors.shape[1] > self.factors.shape[1]:
             self.factors = _widen(self.factors, factors.shape[1])
         factors = _widen(factors, self.factors.shape[1])
-        unique, first, inverse = np.unique(elements, return_index=True, return_inverse=True)
-        known = factors[first[inverse]]
-        if not (known != factors).any():
+        if bool((elements[1:] > elements[:-1]).all()):  # as a dimension's own elements are
+            unique, ones, known = elements, factors, factors
+        else:
+            unique, first, inverse = np.unique(elements, return_index=True, return_inverse=True)
+            ones, known = factors[first], factors[first[inverse]]
+        if known is factors or not (known != factors).any():
             new = ~self.defined[unique]
-            self.factors[unique[new]] = factors[first[new]]
+            self.factors[unique[new]] = ones[new]
             self.defined[unique[new]] = True
             known = self.factors[elements]
         wrong = (known != factors).any(axis=1)
@@ -64,10 +67,13 @@ class Solution:
         self._parent = parent
         self._frozen_by = frozen
         self._products = products
-        self._frozen = np.zeros(len(parent) + 1, dtype=bool)
+        # The last entry is for nobody, which is -1 as an index.
+        self._stays = np.append(parent, NOBODY)
         if frozen:
             elements = np.concatenate([array for array, _ in frozen])
-            self._frozen[parent[elements[elements != NOBODY]]] = True
+            frozen_roots = np.zeros(len(parent) + 1, dtype=bool)
+            frozen_roots[parent[elements[elements != NOBODY]]] = True
+            self._stays[frozen_roots[self._stays]] = NOBODY
 
     def origins(self, channels: Elements) -> Elements:
         """Return, per channel, the number of the dimension it was first made in: siblings share it."""
@@ -91,14 +97,18 @@ class Solution:
         """Replace elements by their channels and products by their factors; drop what is frozen."""
         if not elements.shape[1]:
             return elements
-        roots = np.where(elements == NOBODY, NOBODY, self._parent[elements])
+        roots = self._stays[elements]
         while True:
-            roots = np.where(self._frozen[roots], NOBODY, roots)
-            if self._products is None or not self._products.defined[roots].any():
+            defined = None if self._products is None else self._products.defined[roots]
+            if self._products is None or defined is None or not defined.any():
                 return tidy(roots)
             expanded = self._products.factors[roots]
-            expanded[..., 0] = np.where(self._products.defined[roots], expanded[..., 0], roots)
-            roots = expanded.reshape(len(roots), -1)
+            expanded[..., 0] = np.where(defined, expanded[..., 0], roots)
+            roots = self._stays[expanded.reshape(len(roots), -1)]
+
+    def roots(self, dim: Dim) -> bytes:
+        """Return what is the same for dimensions whose indices have the same owners in the same order."""
+        return self._stays[stack(dim)].tobytes()
 
     @cached_property
     def _reasons(self) -> dict[int, str]:
@@ -133,7 +143,10 @@ def stack(dim: Dim) -> Elements:
 
 def tidy(rows: Elements) -> Elements:
     """Sort each row's owners in descending order without duplicates and cut the empty columns."""
-    if rows.shape[1] > 1:
+    if rows.shape[1] == 2:
+        high, low = np.maximum(rows[:, 0], rows[:, 1]), np.minimum(rows[:, 0], rows[:, 1])
+        rows = np.stack([high, np.where(low == high, NOBODY, low)], axis=1)
+    elif rows.shape[1] > 1:
         rows = -np.sort(-rows, axis=1)
         duplicate = rows[:, 1:] == rows[:, :-1]
         if duplicate.any():
@@ -159,18 +172,21 @@ def unite(parent: Elements, pairs: Sequence[tuple[Elements, Elements]]) -> Eleme
     right = np.concatenate([pair[1] for pair in pairs])
     both = (left != NOBODY) & (right != NOBODY)
     left, right, parent = left[both], right[both], parent.copy()
-    while True:
-        a, b = parent[left], parent[right]
+    while len(left):
+        a, b = _top(parent, left), _top(parent, right)
         different = a != b
-        if not different.any():
-            return parent
         left, right, a, b = left[different], right[different], a[different], b[different]
         np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
-        while True:
-            jumped = parent[parent]
-            if np.array_equal(jumped, parent):
-                break
-            parent = jumped
+    return _top(parent, parent)
+
+
+def _top(parent: Elements, elements: Elements) -> Elements:
+    """Follow parents up to where they end."""
+    while True:
+        above = parent[elements]
+        if np.array_equal(above, elements):
+            return above
+        elements = above
 
 
 def solve(constraints: Constraints) -> Solution:
@@ -180,6 +196,8 @@ def solve(constraints: Constraints) -> Solution:
     starts = np.array(constraints.starts, dtype=np.int64)
     # Where one side of a pair has an owner and the other has none, the owner must stay.
     for left, right in constraints.unions:
+        if not len(left) or min(left.min(), right.min()) > NOBODY:
+            continue
         for one, other in ((left, right), (right, left)):
             alone = (one != NOBODY) & (other == NOBODY)
             if alone.any():
@@ -290,14 +308,14 @@ class _Round:
     def break_cycles(self) -> None:
         """Freeze elements that are defined through themselves."""
         reached = self.products.defined.copy()
-        while True:  # an element stays reached while one of its factors is
-            factors = self.products.factors
-            still = reached & (reached[factors] & (factors != NOBODY)).any(axis=1)
-            if np.array_equal(still, reached):
-                break
-            reached = still
-        if reached.any():
-            self.freezes.append((np.flatnonzero(reached), "a factor of itself"))
+        elements = np.flatnonzero(reached)
+        while len(elements):  # an element stays reached while one of its factors is
+            still = reached[self.products.factors[elements]].any(axis=1)
+            if still.all():
+                self.freezes.append((elements, "a factor of itself"))
+                return
+            reached[elements[~still]] = False
+            elements = elements[still]
 
 
 def _drop_common(left: Elements, right: Elements) -> tuple[Elements, Elements]:

@@ -169,17 +169,29 @@ class StructureGraph:
     def _group(self, parts: Sequence[Dim]) -> list[Group]:
         """Number the channels and put those that own the same slices side by side."""
         leaves = [leaf for leaf, dim in self._leaves.items() if dim.owners and leaf.tensor in self._used]
-        channel, leaf, index = self._owner_table(leaves)
-        roots, number = np.unique(channel, return_inverse=True)
+        alike = self._alike(leaves)
+        channel, kind, index = self._owner_table([leaves[numbers[0]] for numbers in alike])
+        there = np.zeros(self._solution.count + 1, dtype=bool)
+        there[channel] = True
+        roots = np.flatnonzero(there)
         self._channel_count = len(roots)
         self._numbers = np.full(self._solution.count + 1, len(roots), dtype=np.int64)
         self._numbers[roots] = np.arange(len(roots))
         if not len(roots):
             return []
+        number = self._numbers[channel]
         members = [np.unique(self._numbers[self._solution.channels(part)]) for part in parts]
         members = [part[part < len(roots)] for part in members]
-        group = by_signature(number, leaf, self._solution.origins(roots), len(leaves), members)
-        return make_groups(group, number, leaf, index, leaves, self._roles)
+        group = by_signature(number, kind, self._solution.origins(roots), alike, members)
+        return make_groups(group, number, kind, index, alike, leaves, self._roles)
+
+    def _alike(self, leaves: list[Leaf]) -> list[list[int]]:
+        """Put the numbers of leaves together whose indices have the same owners in the same order."""
+        found: dict[tuple[int, bytes], list[int]] = {}
+        for number, leaf in enumerate(leaves):
+            dim = self._leaves[leaf]
+            found.setdefault((dim.size, self._solution.roots(dim)), []).append(number)
+        return list(found.values())
 
     def _owner_table(self, leaves: list[Leaf]) -> tuple[Elements, Elements, Elements]:
         """Return one row (channel, number of the leaf, index along it) per owner of a leaf's index."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
@@ -135,6 +136,7 @@ def _solved(tracer: Tracer) -> Solution:
 def _spanning(solution: Solution, pairs: list[tuple[Dim, Dim]]) -> list[tuple[Dim, Dim]]:
     """Return those pairs of equal counts that do not follow from the ones before them."""
     parent: dict[tuple[int, bytes], tuple[int, bytes]] = {}
+    count_key = cache(solution.count_key)
 
     def root(key: tuple[int, bytes]) -> tuple[int, bytes]:
         while (above := parent.get(key, key)) != key:
@@ -143,7 +145,7 @@ def _spanning(solution: Solution, pairs: list[tuple[Dim, Dim]]) -> list[tuple[Di
 
     chosen = []
     for pair in pairs:
-        one, other = (root(solution.count_key(dim)) for dim in pair)
+        one, other = (root(count_key(dim)) for dim in pair)
         if one != other:
             parent[one] = other
             chosen.append(pair)
