@@ -41,7 +41,8 @@ class Readout(nn.Module):
     def forward(self, x: Tensor, edge_index: Tensor, graphs: Tensor) -> Tensor:
         """Classify graphs."""
         x = self.second(self.first(x, edge_index).relu(), edge_index).relu()
-        return self.head(self.readout(x, graphs))
+        readout = getattr(G, self.readout) if isinstance(self.readout, str) else self.readout
+        return self.head(readout(x, graphs))
 
 
 class Pooled(nn.Module):
@@ -74,7 +75,7 @@ class Dense(nn.Module):
         if isinstance(self.pool, nn.Module):
             _, x, adjacency, *_ = self.pool(x, adjacency)
         elif self.pool is not None:
-            x, adjacency, *_ = self.pool(x, adjacency, self.assign(x))
+            x, adjacency, *_ = getattr(G, self.pool)(x, adjacency, self.assign(x))
         return self.head(self.second(x, adjacency).relu().mean(dim=1))
 
 
@@ -140,7 +141,7 @@ def readouts() -> Iterator[Entry]:
     """Yield batched graphs read out in every way."""
     graphs = (X, EDGE, GRAPHS)
     for name in ("add", "mean", "max"):
-        yield f"global_{name}_pool", lambda n=name: Readout(getattr(G, f"global_{n}_pool")), graphs
+        yield f"global_{name}_pool", lambda n=name: Readout(f"global_{n}_pool"), graphs
     for name in ("Median", "Var", "Std", "Softmax", "PowerMean"):
         more = {"learn": True} if name in ("Softmax", "PowerMean") else {}
         yield (
@@ -176,8 +177,8 @@ def pools() -> Iterator[Entry]:
         lambda a, b: G.DenseGINConv(nn.Sequential(nn.Linear(a, 20), nn.ReLU(), nn.Linear(20, b)))
     ), DENSE  # fmt: skip
     yield "DenseGATConv", lambda: Dense(lambda a, b: G.DenseGATConv(a, b // 4, heads=4)), DENSE
-    yield "dense_diff_pool", lambda: Dense(G.DenseSAGEConv, G.dense_diff_pool), DENSE
-    yield "dense_mincut_pool", lambda: Dense(G.DenseGraphConv, G.dense_mincut_pool), DENSE
+    yield "dense_diff_pool", lambda: Dense(G.DenseSAGEConv, "dense_diff_pool"), DENSE
+    yield "dense_mincut_pool", lambda: Dense(G.DenseGraphConv, "dense_mincut_pool"), DENSE
     yield "DMoNPooling", lambda: Dense(G.DenseGCNConv, G.DMoNPooling([HIDDEN, HIDDEN], 4)), DENSE
 
 
@@ -203,7 +204,7 @@ def whole_models() -> Iterator[Entry]:
         X, EDGE, ATTRIBUTES, GRAPHS,
     )  # fmt: skip
     yield "models.NeuralFingerprint", lambda: models.NeuralFingerprint(FEATURES, HIDDEN, CLASSES, 2), plain
-    yield "models.SchNet", lambda: models.SchNet(HIDDEN, HIDDEN, 2, 8, interaction_graph=all_pairs), (
+    yield "models.SchNet", lambda: models.SchNet(HIDDEN, HIDDEN, 2, 8, interaction_graph=AllPairs()), (
         ATOMS, PLACES, GRAPHS,
     )  # fmt: skip
     yield "models.SGFormer", lambda: models.SGFormer(FEATURES, HIDDEN, CLASSES), (X, EDGE, GRAPHS)
@@ -214,10 +215,13 @@ def whole_models() -> Iterator[Entry]:
             yield f"DeepGCNLayer-{block}", lambda b=block: Deep(b), plain
 
 
-def all_pairs(places: Tensor, graphs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the edges between the nodes of each graph, and their lengths."""
-    edge = torch.nonzero((graphs[:, None] == graphs) & ~torch.eye(len(graphs), dtype=torch.bool)).T
-    return edge, (places[edge[0]] - places[edge[1]]).norm(dim=-1)
+class AllPairs(nn.Module):
+    """Edges between the nodes of each graph, and their lengths."""
+
+    def forward(self, places: Tensor, graphs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return edges and lengths."""
+        edge = torch.nonzero((graphs[:, None] == graphs) & ~torch.eye(len(graphs), dtype=torch.bool)).T
+        return edge, (places[edge[0]] - places[edge[1]]).norm(dim=-1)
 
 
 def heterogeneous() -> Iterator[Entry]:
