@@ -251,4 +251,8 @@ def heterogeneous() -> Iterator[Entry]:
     yield "HANConv", lambda: Hetero(
         G.HANConv(FEATURES, HIDDEN, kinds, heads=2), G.HANConv(HIDDEN, HIDDEN, kinds, heads=2)
     ), PAPERS  # fmt: skip
-    yield "to_hetero", lambda: G.to_hetero(models.GraphSAGE((-1, -1), HIDDEN, 2, CLASSES), kinds), PAPERS
+    yield (
+        "to_hetero",
+        lambda: G.to_hetero(models.GraphSAGE((FEATURES, FEATURES), HIDDEN, 2, CLASSES), kinds),
+        PAPERS,
+    )

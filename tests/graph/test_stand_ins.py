@@ -71,9 +71,28 @@ def test_products_and_pointwise():
     assert check(aten.native_batch_norm, torch.randn(2, 3, 4), None, None, mean, variance, False, 0.1, 1e-5)
 
 
+def test_normalisations():
+    x, weight = torch.randn(2, 4, 5, 6), torch.randn(4)
+    assert check(aten.native_batch_norm, x, weight, weight, None, None, True, 0.1, 1e-5)
+    assert check(aten.native_group_norm, x, weight, weight, 2, 4, 30, 2, 1e-5)
+    for shape in ([6], [5, 6]):
+        assert check(aten.native_layer_norm, x, shape, torch.randn(shape), None, 1e-5)
+    assert not check(aten.native_layer_norm, x.transpose(1, 2), [6], None, None, 1e-5)
+
+
+@pytest.mark.parametrize("size", [(7,), (7, 3), (7, 3, 5)])
+def test_resampling(size):
+    x = torch.randn(2, 3, *(4 for _ in size))
+    linear = ("linear1d", "bilinear2d", "trilinear3d")[len(size) - 1]
+    assert check(getattr(aten, f"upsample_{linear}"), x, list(size), False)
+    assert check(getattr(aten, f"upsample_nearest{len(size)}d"), x, list(size))
+
+
 @pytest.mark.parametrize(
     ("name", "args"),
     [
+        ("native_group_norm", (torch.empty(2, 4, 5), None, None, 2, 6, 5, 3, 1e-5)),
+        ("native_layer_norm", (torch.empty(2, 4), [5], None, None, 1e-5)),
         ("mm", (torch.empty(3, 4), torch.empty(5, 6))),
         ("add", (torch.empty(3), torch.empty(3, 3))),
         (

@@ -67,10 +67,44 @@ def _convolution(args: tuple[Any, ...]) -> Any:
 def _batch_norm(args: tuple[Any, ...]) -> Any:
     tensor, weight, _, mean, _, training = args[:6]
     expected = weight if weight is not None else mean
-    if training or expected is None or expected.numel() != tensor.shape[1]:
+    if expected is not None and expected.numel() != tensor.shape[1]:
+        return None
+    if not training:
+        return None if expected is None else _with_statistics(tensor, [0])
+    return _with_statistics(tensor, [tensor.shape[1]])
+
+
+def _layer_norm(args: tuple[Any, ...]) -> Any:
+    tensor, shape, weight = args[:3]
+    lead = tensor.dim() - len(shape)
+    fits = lead >= 0 and list(tensor.shape[lead:]) == list(shape)
+    if not fits or not tensor.is_contiguous() or (weight is not None and list(weight.shape) != list(shape)):
+        return None
+    return _with_statistics(tensor, [*tensor.shape[:lead], *(1 for _ in shape)])
+
+
+def _group_norm(args: tuple[Any, ...]) -> Any:
+    tensor, weight, _, batch, channels, _, groups = args[:7]
+    fits = channels % groups == 0 and tensor.shape[1] == channels
+    if not fits or not tensor.is_contiguous() or (weight is not None and weight.numel() != channels):
+        return None
+    return _with_statistics(tensor, [batch, groups])
+
+
+def _with_statistics(tensor: Tensor, shape: list[int]) -> Any:
+    if tensor.dtype not in (torch.float32, torch.float64) or not tensor.numel():
         return None
     like = _like(tensor)
-    return None if like is None else (like, tensor.new_empty(0), tensor.new_empty(0))
+    return None if like is None else (like, tensor.new_empty(shape), tensor.new_empty(shape))
+
+
+def _upsample(args: tuple[Any, ...]) -> Any:
+    tensor, size = args[:2]
+    if not isinstance(size, (list, tuple)) or tensor.dim() != len(size) + 2 or min(size, default=0) <= 0:
+        return None
+    if not tensor.is_contiguous() or not tensor.numel():
+        return None
+    return tensor.new_empty([*tensor.shape[:2], *size])
 
 
 def _reduction(args: tuple[Any, ...]) -> Any:
@@ -113,16 +147,35 @@ def _matrix(args: tuple[Any, ...]) -> Any:
 
 STAND_INS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
     **dict.fromkeys(
-        ("relu", "sigmoid", "tanh", "silu", "gelu", "hardswish", "hardsigmoid", "hardtanh", "clone"), _same
+        (
+            "relu", "sigmoid", "tanh", "silu", "gelu", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu",
+            "elu", "mish", "softplus", "clone",
+        ),
+        _same,
     ),
-    **dict.fromkeys(("relu_", "silu_", "hardswish_", "hardsigmoid_", "hardtanh_"), _in_place),
+    **dict.fromkeys(
+        (
+            "relu_", "silu_", "hardswish_", "hardsigmoid_", "hardtanh_", "leaky_relu_", "elu_", "mish_",
+            "sigmoid_", "tanh_",
+        ),
+        _in_place,
+    ),
     **dict.fromkeys(("add", "mul", "sub"), _pointwise),
     **dict.fromkeys(("mean", "sum"), _reduction),
     **dict.fromkeys(("addmm", "mm", "bmm"), _matrix),
     "max_pool2d_with_indices": _max_pool,
     "convolution": _convolution,
     "native_batch_norm": _batch_norm,
-}
+    "native_layer_norm": _layer_norm,
+    "native_group_norm": _group_norm,
+    **dict.fromkeys(
+        (
+            "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d",
+            "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d",
+        ),
+        _upsample,
+    ),
+}  # fmt: skip
 
 
 def stand_in(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
