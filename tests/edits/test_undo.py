@@ -112,3 +112,21 @@ def test_a_removal_needs_the_original():
         undo(small, split(model, ns.trace(model, X), {"3.weight:0": [1]})[0])
     with pytest.raises(EditError, match="no parameter or buffer"):
         undo(small, nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("edit", ["remove", "widen"])
+def test_an_attention_is_pytorchs_own_again(edit):
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(8, 4, 12, batch_first=True).double().eval()
+    x = torch.randn(2, 3, 8, dtype=torch.float64)
+    graph = ns.trace(model, x)
+    name = next(g.name for g in graph.groups if g.size == 4)
+    if edit == "remove":
+        edited, _ = remove(model, graph, {name: torch.tensor([True, False, True, True])})
+    else:
+        edited, _ = widen(model, graph, {name: 5})
+    assert type(edited.self_attn) is not nn.MultiheadAttention
+    undone = undo(edited, model)
+    assert type(undone.self_attn) is nn.MultiheadAttention
+    same(model, undone)
+    torch.testing.assert_close(undone(x), model(x))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netsmith.edits.records import Record
-from netsmith.edits.slicing import apply, known
+from netsmith.edits.slicing import apply, drop_new, known
 from netsmith.graph.anatomy import Anatomy
 
 
@@ -20,6 +20,7 @@ def invert_record(model: nn.Module, record: Record, before: nn.Module | None) ->
     anatomy = Anatomy.of(model)
     tensors = {name: gathered(known(anatomy.tensors, name), record, name) for name in record["tensors"]}
     apply(model, anatomy, tensors, record["before"], inplace=True)
+    drop_new(anatomy.modules, record["attributes"], record["before"])
 
 
 def gathered(tensor: Tensor, record: Record, name: str) -> Tensor:

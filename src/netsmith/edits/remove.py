@@ -13,7 +13,7 @@ from netsmith.contracts import Keep
 from netsmith.edits.attributes import mended
 from netsmith.edits.kind import Kind
 from netsmith.edits.records import Record, records, remember
-from netsmith.edits.slicing import apply, check_cuts, cut, known, mend, noted, plain
+from netsmith.edits.slicing import apply, check_cuts, cut, drop_new, known, mend, noted, plain
 from netsmith.errors import EditError
 from netsmith.graph import StructureGraph
 from netsmith.graph.anatomy import Anatomy, collection_paused
@@ -128,7 +128,9 @@ def invert_record(model: nn.Module, record: Record, before: nn.Module | None) ->
         name: _filled(known(theirs, name), known(own, name), cuts) for name, cuts in record["tensors"].items()
     }
     attributes = record.get("attributes", {})
-    apply(model, anatomy, tensors, noted(source.modules, attributes), inplace=True)
+    sizes = noted(source.modules, attributes)
+    apply(model, anatomy, tensors, sizes, inplace=True)
+    drop_new(anatomy.modules, attributes, sizes)
 
 
 def _filled(whole: Tensor, part: Tensor, cuts: dict[str, list[int]]) -> Tensor:

@@ -95,6 +95,21 @@ def mend(modules: Mapping[str, nn.Module], attributes: Mapping[str, Mapping[str,
             modules[path].__class__ = MultiheadAttention
 
 
+def drop_new(
+    modules: Mapping[str, nn.Module],
+    attributes: Mapping[str, Mapping[str, Any]],
+    before: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Take attributes away from modules that had none of the name before they were mended."""
+    for path, values in attributes.items():
+        module = modules[path]
+        new = [name for name in values if name not in before.get(path, {}) and name in vars(module)]
+        for name in new:
+            delattr(module, name)
+        if type(module) is MultiheadAttention and "scale" in new:  # it became one of ours by being mended
+            object.__setattr__(module, "__class__", nn.MultiheadAttention)
+
+
 def known(tensors: Mapping[str, Tensor], name: str) -> Tensor:
     """Return a tensor by name.
 

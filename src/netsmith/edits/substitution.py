@@ -93,16 +93,19 @@ def _swapped(value: Any, old: nn.Module, new: nn.Module) -> Any:
 
 def parameter_like(values: Tensor, like: Tensor) -> nn.Parameter:
     """Return a parameter with the data type, device and ``requires_grad`` of another."""
-    return nn.Parameter(
-        values.detach().to(like.device, like.dtype).contiguous(), requires_grad=like.requires_grad
-    )
+    return nn.Parameter(_plain(values.detach().to(like.device, like.dtype)), requires_grad=like.requires_grad)
 
 
 def give(module: nn.Module, name: str, values: Tensor) -> None:
     """Give a parameter new values in a new tensor; it stays the same object for an optimiser."""
     parameter = getattr(module, name)
     parameter.grad = None
-    parameter.data = values.detach().to(parameter.device, parameter.dtype).contiguous()
+    parameter.data = _plain(values.detach().to(parameter.device, parameter.dtype))
+
+
+def _plain(values: Tensor) -> Tensor:
+    # Not contiguous(): what counts as that can have odd strides where a dimension has size one.
+    return values.clone(memory_format=torch.contiguous_format)
 
 
 def names_below(path: str, module: nn.Module) -> list[str]:
