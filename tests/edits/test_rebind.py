@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import netsmith as ns
-from netsmith.edits import deepen, factorise, rebind, remove, split, undo, widen
+from netsmith.edits import bypass, deepen, factorise, fold, merge, rebind, remove, split, undo, widen
 from netsmith.errors import EditError
 
 
@@ -359,3 +359,48 @@ def test_edits_that_are_not_between_the_models_are_refused():
     wider, _ = split_of(model)
     with pytest.raises(EditError, match="not the edits between"):
         rebind(optimizer, model, wider, [])
+
+
+class Blocks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm, self.mid = nn.Linear(5, 6), nn.BatchNorm1d(6), nn.Linear(6, 6)
+        self.block, self.last = Doubling(), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.block(self.mid(self.norm(self.stem(x))))))
+
+
+class Doubling(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(6, 6)
+
+    def forward(self, x):
+        return x + torch.tanh(self.inner(x))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda model: fold(model, X),
+        lambda model: merge(fold(model, X)[0], X),
+        lambda model: bypass(model, ["block"], X),
+        lambda model: deepen(model, "block", X, style="residual"),
+    ],
+    ids=["fold", "fold-merge", "bypass", "deepen"],
+)
+def test_every_kind_is_followed(edit):
+    torch.manual_seed(0)
+    model = Blocks().double().eval()
+    optimizer = torch.optim.Adam(model.parameters())
+    random_steps(optimizer, model, 2)
+    edited, _ = edit(model)
+    rebind(optimizer, model, edited)
+    assert held(optimizer) == set(map(id, edited.parameters()))
+    assert optimizer.state[edited.last.weight]["step"] == 2
+    random_steps(optimizer, edited, 1)
+    back = undo(edited, model, steps=len(ns.records(edited)))
+    rebind(optimizer, edited, back)
+    assert held(optimizer) == set(map(id, back.parameters()))
+    random_steps(optimizer, back, 1)
