@@ -75,12 +75,18 @@ def _required(
     sized = {r.source: width(r.axis) for r in graph.requirements if isinstance(r.source, Attribute)}
     values: dict[Attribute, int] = {**now, **sized}
 
-    def fitting(attribute: Attribute, value: int) -> int:
+    def fitting(attribute: Attribute, value: int) -> tuple[int, int]:
         trial = {**values, attribute: value}
-        return sum(evaluate(r.source, width, trial) == width(r.axis) for r in used[attribute])
+        fits = [r.source for r in used[attribute] if evaluate(r.source, width, trial) == width(r.axis)]
+        # What hangs on no other attribute says more: the others may not have their new values yet.
+        return sum(attributes_in(source) == {attribute} for source in fits), len(fits)
 
     derived = {attribute: requirements for attribute, requirements in used.items() if attribute not in sized}
+    before: dict[Attribute, int] = {}
     for _ in range(len(derived)):
+        if values == before:
+            break
+        before = dict(values)
         for attribute, requirements in derived.items():
             asked = [solve_for(attribute, r.source, width(r.axis), width, values) for r in requirements]
             candidates = [values[attribute], *(value for value in asked if value is not None)]
