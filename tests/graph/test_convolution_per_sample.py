@@ -53,3 +53,5 @@ def test_cut_equals_masked_original(groups):
         assert small.mixed.inputs // small.mixed.groups == inputs // small.mixed.groups
         with torch.no_grad():
             assert relative_difference(small(x), masked_output(model, x, graph, keep)) <= 1e-10
+    halved = ns.shrink(model, x, ratio=0.5, scope="local")
+    assert halved.mixed.groups == (1 if groups == 1 else 4)

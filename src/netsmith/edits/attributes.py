@@ -69,7 +69,7 @@ def _required(
 
     used: dict[Attribute, list[Requirement]] = {}
     for requirement in graph.requirements:
-        for attribute in attributes_in(requirement.source):
+        for attribute in sorted(attributes_in(requirement.source), key=str):
             used.setdefault(attribute, []).append(requirement)
     now = {attribute: attribute.value for attribute in used}
     sized = {r.source: width(r.axis) for r in graph.requirements if isinstance(r.source, Attribute)}
