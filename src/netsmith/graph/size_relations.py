@@ -87,6 +87,8 @@ def _structure(source: Source, bound: Mapping[Attribute, Dim]) -> Dim | None:
         return bound.get(source)
     if isinstance(source, Derived):
         left, right = _structure(source.left, bound), _structure(source.right, bound)
+        if left and right and not (left.owners or right.owners):
+            return fixed(source.operation(left.size, right.size), left.reason or right.reason)
         joined = JOINED.get(source.operation)
         return joined([left, right]) if joined and left and right else None
     return fixed(int(source), WRITTEN)

@@ -29,8 +29,10 @@ def convolution(tracer: Tracer, call: Call) -> Axes:
     operation.kind = "conv"
     batch, channels, *space = tracer.axes(tensor)
     first, second, *kernel = tracer.axes(weight)
-    for dim in space:
-        tracer.freeze(dim, WINDOW)
+    space = [
+        _slide(tracer, dim, size, still)
+        for dim, size, still in zip(space, call.output.shape[2:], _still(call), strict=True)
+    ]
     for dim in kernel:
         tracer.freeze(dim, "the extent of a convolution kernel")
     tracer.produce((second if transposed else first).leaf)
@@ -45,8 +47,10 @@ def convolution(tracer: Tracer, call: Call) -> Axes:
         tracer.produce(tracer.axes(bias)[0].leaf)
     out = out.without_leaf()
     place = tensor if transposed else call.output
+    free = [dim for dim in space if dim.owners]
     operation.scale = tensor.shape[0] * prod(place.shape[2:]) * prod(weight.shape[2:])
-    operation.iterations = (first, second)
+    operation.scale //= prod(dim.size for dim in free)
+    operation.iterations = (first, second, *free)
     operation.widths = {"in": channels, "out": out, "groups": group}
     tracer.sized_by_code(group, "groups")
     operation.constants["groups"] = group
@@ -60,7 +64,23 @@ def convolution(tracer: Tracer, call: Call) -> Axes:
         "dilation": tuple(dilation),
         "transposed": bool(transposed),
     }
-    return (batch, out, *(fixed(size, WINDOW) for size in call.output.shape[2:]))
+    return (batch, out, *space)
+
+
+def _still(call: Call) -> list[bool]:
+    """Say of each dimension of space whether its window is one index that stays where it is."""
+    _, weight, _, stride, padding, _, _, more, _ = call.args[:9]
+    return [
+        kernel == stride[i % len(stride)] == 1 and padding[i % len(padding)] == more[i % len(more)] == 0
+        for i, kernel in enumerate(weight.shape[2:])
+    ]
+
+
+def _slide(tracer: Tracer, dim: Dim, size: int, still: bool) -> Dim:
+    if still and dim.owners:
+        return dim.without_leaf()
+    tracer.freeze(dim, WINDOW)
+    return fixed(size, WINDOW)
 
 
 def _grouped(

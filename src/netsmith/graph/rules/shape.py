@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 from netsmith.graph.axes import Axes, Dim, fixed, product
@@ -43,12 +44,44 @@ def _regroup(tracer: Tracer, run: list[Dim], sizes: list[int]) -> Axes:
         return (run[0],)
     if len(sizes) == 1:
         return (product(run),)
-    if len(run) > 1:
-        opened = [part for dim in run for part in (dim.parts or (dim,))]
-        if len(opened) > len(run):
-            return reshape(tracer, tuple(Dim(d.size, d.owners, d.reason, leaf=d.leaf) for d in opened), sizes)
-        return tracer.factor(product(run), sizes)
-    return tracer.factor(run[0], sizes)
+    opened = [part for dim in run for part in (dim.parts or (dim,))]
+    steps = _steps([dim.size for dim in opened], sizes)
+    if steps is not None:
+        return _stepwise(tracer, opened, steps)
+    return tracer.factor(product(run), sizes)
+
+
+def _steps(have: list[int], want: list[int]) -> list[list[tuple[int, int]]] | None:
+    """Return, per size that is wanted, the (dimension, size) of the leading parts that make it up.
+
+    ``None`` where a dimension would have to be split at a place that its row-major order does not have.
+    """
+    left = list(have)
+    position = 0
+    result: list[list[tuple[int, int]]] = []
+    for size in want:
+        parts: list[tuple[int, int]] = []
+        while size > 1:
+            if left[position] == 1:
+                position += 1
+                continue
+            part = gcd(size, left[position])
+            if part != min(size, left[position]):
+                return None
+            parts.append((position, part))
+            size //= part
+            left[position] //= part
+        result.append(parts)
+    return result
+
+
+def _stepwise(tracer: Tracer, dims: list[Dim], steps: list[list[tuple[int, int]]]) -> Axes:
+    """Split dimensions at the steps and lay what belongs together into one."""
+    sizes: list[list[int]] = [[] for _ in dims]
+    for position, size in (part for parts in steps for part in parts):
+        sizes[position].append(size)
+    factors = [iter(tracer.factor(dim, of)) for dim, of in zip(dims, sizes, strict=True)]
+    return tuple(product([next(factors[position]) for position, _ in parts]) for parts in steps)
 
 
 def view(tracer: Tracer, call: Call) -> Axes:

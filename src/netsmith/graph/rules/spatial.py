@@ -75,6 +75,16 @@ def im2col(tracer: Tracer, call: Call) -> Axes:
     return (*lead, product([channels, *window]), fixed(call.output.shape[-1], WINDOW))
 
 
+def unfold(tracer: Tracer, call: Call) -> Axes:
+    """Windows along one dimension: their number takes its place, what is in them comes last."""
+    call.operation.kind = "view"
+    axes = list(tracer.axes(call.args[0]))
+    dim = int(call.args[1]) % len(axes)
+    tracer.freeze(axes[dim], WINDOW)
+    axes[dim] = fixed(call.output.shape[dim], WINDOW)
+    return (*axes, fixed(call.output.shape[-1], WINDOW))
+
+
 RULES = {
     **dict.fromkeys(
         (
@@ -96,4 +106,5 @@ RULES = {
     "pixel_unshuffle": pixel_unshuffle,
     **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), channel_shuffle),
     "im2col": im2col,
+    "unfold": unfold,
 }  # fmt: skip
