@@ -14,7 +14,13 @@ X = torch.randn(6, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 MAKERS = {
     "InformationGain": lambda: ns.scores.InformationGain(X),
     "Random": lambda: ns.scores.Random(torch.Generator().manual_seed(0)),
+    "SynFlow": lambda: ns.scores.SynFlow(X),
+    "grasp": lambda: ns.scores.grasp,
     "magnitude": lambda: ns.scores.magnitude,
+    "movement": lambda: ns.scores.movement,
+    "snip": lambda: ns.scores.snip,
+    "taylor": lambda: ns.scores.taylor,
+    "wanda": lambda: ns.scores.wanda,
 }
 
 
