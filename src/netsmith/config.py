@@ -61,6 +61,8 @@ class CompareSettings(RunSettings):
     options: dict[str, dict[str, Any]] = Field(
         {}, description="a mapping from methods to mappings of their own settings"
     )
+    workers: Literal["ray"] | None = Field(None, description="ray, or nothing for one trial after the other")
+    storage: str | None = Field(None, description="the URL of a database, such as postgresql://host/database")
 
 
 Settings = TypeVar("Settings", bound=RunSettings)

@@ -28,6 +28,16 @@ def compare(
     out: o.Out = None,
     device: o.Device = None,
     round_to: o.RoundTo = None,
+    workers: Annotated[
+        str | None,
+        typer.Option("--workers", help="ray: trials side by side on a Ray cluster  [default: in turn]"),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage", help="URL of a database for trials, for several machines  [default: a file]"
+        ),
+    ] = None,
     recipe: o.RecipeFile = None,
     resume: o.Resume = False,
     json: o.Json = False,
@@ -49,6 +59,8 @@ def compare(
         dense_epochs=dense_epochs,
         device=device,
         round_to=None if round_to is None else o.plain(round_to),
+        workers=workers,
+        storage=storage,
     )
     chosen, folder = o.gather(
         CompareSettings, flags, recipe=recipe, out=out, resume=resume, default="netsmith-compare"
@@ -70,6 +82,8 @@ def compare(
             round_to=chosen.round_to,
             options=chosen.options,
             progress=not quiet,
+            workers=chosen.workers,
+            storage=chosen.storage,
         )
     if json:
         o.print_json(compared.to_json())

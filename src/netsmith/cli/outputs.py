@@ -85,13 +85,15 @@ def report(
     """Write the HTML page of a finished run again."""
     with o.only_json(json):
         from netsmith.report import write, write_comparison
-        from netsmith.workflow.comparison import PAGE
+        from netsmith.workflow.comparison import COMPARISON, PAGE
         from netsmith.workflow.folder import read_json
         from netsmith.workflow.result import REPORT, RESULT
-        from netsmith.workflow.trials import STORAGE, Trials
+        from netsmith.workflow.trials import FILE, Trials
 
-        if (folder / STORAGE).exists():
+        if (folder / FILE).exists():
             path = write_comparison(Trials(folder).rows(), folder / PAGE)
+        elif (folder / COMPARISON).exists():
+            path = write_comparison(read_json(folder / COMPARISON)["rows"], folder / PAGE)
         else:
             path = write(read_json(folder / RESULT), folder / REPORT)
     if json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from netsmith.errors import NetsmithError, SpeedWarning
 from netsmith.recipes.job import Job
 from netsmith.report.trials import budget_text
 from netsmith.resolve import methods
-from netsmith.workflow.folder import CHECKPOINTS, write_json
+from netsmith.workflow.folder import CHECKPOINTS, alone, write_json
 from netsmith.workflow.measure import Measured, macs, measure, versions
 from netsmith.workflow.plan import Plan
 from netsmith.workflow.progress import printer
@@ -82,7 +83,9 @@ def run(
     training = stages(epochs=planned.dense_epochs, folder=dense_folder or folder / CHECKPOINTS)
     if planned.dense_epochs:
         say(f"training {planned.settings['model']} on {planned.task.name}, {planned.dense_epochs} epochs")
-        training.fit(dense, epochs=planned.dense_epochs, stage="dense")
+        # Runs that share the dense network wait for the first of them to have trained it.
+        with nullcontext() if dense_folder is None else alone(dense_folder):
+            training.fit(dense, epochs=planned.dense_epochs, stage="dense")
     trained = time.perf_counter()
     shaping = stages(epochs=planned.epochs, folder=folder / CHECKPOINTS)
     small, notes = _shape(planned, dense, shaping.fit, say)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PAGE = "comparison.html"
+COMPARISON = "comparison.json"
 
 
 @dataclass(kw_only=True)

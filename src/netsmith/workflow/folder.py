@@ -94,6 +94,19 @@ def claim(
             (path / LOCK).unlink(missing_ok=True)
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Be the only process at work in ``path``; wait while another one is."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / LOCK).open("w")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    with lock:
+        _lock(lock.fileno(), path, wait=True)
+        yield
+
+
 def check(path: Path, settings: Mapping[str, Any], *, resume: bool, free: Collection[str] = ()) -> None:
     """Raise :class:`FileError` if ``path`` cannot be the folder of this run; write nothing."""
     if path.exists() and not path.is_dir():
@@ -125,13 +138,13 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], free: Colle
     ]
 
 
-def _lock(descriptor: int, path: Path) -> None:
+def _lock(descriptor: int, path: Path, *, wait: bool = False) -> None:
     try:
         import fcntl
     except ImportError:
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise FileError(
             f"another process is working in {path}; wait for it or choose another --out"

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from netsmith.errors import FileError, NetsmithError, UnknownNameError
+from netsmith.errors import NetsmithError, UnknownNameError
 from netsmith.report.trials import budget_text
 from netsmith.resolve import resolve_budget, resolve_task
 from netsmith.workflow import carry_out
-from netsmith.workflow.comparison import Comparison
 from netsmith.workflow.folder import claim, read_json
 from netsmith.workflow.plan import Plan, name_of, plan
-from netsmith.workflow.progress import printer
 from netsmith.workflow.result import RESULT
-from netsmith.workflow.trials import Cell, Trials
+from netsmith.workflow.trials import Cell
 
 if TYPE_CHECKING:
     from netsmith.cost import Budget
@@ -61,7 +58,7 @@ class Grid:
             if not values:
                 raise NetsmithError(f"compare got no {axis}; give at least one")
         self.model, self.data, self.shared, self.options = model, data, dict(shared), dict(options)
-        self.task = resolve_task(data)
+        self.task: Task = resolve_task(data)
         self.methods = {name_of(method): method for method in methods}
         self.budgets = {budget_text(goals.to_json()): goals for goals in map(resolve_budget, budgets)}
         self.cells = [Cell(m, b, seed) for seed in seeds for b in self.budgets for m in self.methods]
@@ -94,32 +91,13 @@ class Grid:
             if cell.seed == first:
                 carry_out.check_reachable(self.planned(cell))
 
-    def run(self, folder: Path, *, progress: bool) -> Comparison:
-        """Do the trials that are missing in ``folder``, and return all that are finished.
+    def row(self, cell: Cell, folder: Path, progress: bool) -> dict[str, Any]:
+        """Return what one trial came to, done in ``folder`` unless it was before.
 
         Raises:
             FileError: the folder cannot be written any more.
-            NetsmithError: no trial at all could be finished.
+            NetsmithError: the trial failed.
         """
-        say, trials, failures = printer(progress), Trials(folder), list[dict[str, Any]]()
-        trials.drop_unfinished()
-        missing = trials.missing(self.cells)
-        for number, cell in enumerate(missing, 1):
-            say(f"trial {number} of {len(missing)}: {cell.method} at {cell.budget}, seed {cell.seed}")
-            trial = trials.start(cell)
-            try:
-                trials.finish(trial, self._row(cell, folder, progress))
-            except FileError:
-                raise
-            except NetsmithError as error:
-                trials.fail(trial, str(error))
-                failures.append({**asdict(cell), "error": str(error)})
-        rows = trials.rows()
-        if not rows:
-            raise NetsmithError(f"no trial could be finished: {failures[0]['error']}")
-        return Comparison(rows=rows, failures=failures, path=folder)
-
-    def _row(self, cell: Cell, folder: Path, progress: bool) -> dict[str, Any]:
         planned = self.planned(cell)
         own = folder / "trials" / re.sub(r"[^\w.=,-]+", "-", f"{cell.method}-{cell.budget}-seed-{cell.seed}")
         with claim(own, planned.settings, resume=own.exists()):
@@ -129,6 +107,15 @@ class Grid:
             result = read_json(own / RESULT)
         row = {name: result[name] for name in ("method", "budget", "seed", "epochs", "before", "after")}
         return {**row, "seconds": result["time"]["method"]}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out data that another process can load by its name."""
+        return {name: value for name, value in vars(self).items() if name != "task" or self.task is self.data}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if "task" not in state:
+            self.task = resolve_task(self.data)
 
     def _identity(self, seeds: Sequence[int]) -> dict[str, Any]:
         first = self.planned(self.cells[0]).settings
