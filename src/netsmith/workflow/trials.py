@@ -134,10 +134,9 @@ class Trials:
     def _is_first(self, trial: Trial, cell: Cell) -> bool:
         """Tell whether no trial of the same cell is finished, or was opened before by another process."""
         for _ in range(ANNOUNCING):
-            if cell in self._finished():
-                return False
             earlier = [other for other in self._running() if other.number < trial.number]
-            if any(_cell_of(other) == cell for other in earlier):
+            # In this order: a trial that ends in between is seen as finished.
+            if any(_cell_of(other) == cell for other in earlier) or cell in self._finished():
                 return False
             if all(_cell_of(other) is not None for other in earlier):
                 return True
