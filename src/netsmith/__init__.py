@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         projections,
         recipes,
         scores,
+        targets,
         tasks,
         train,
         zoo,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from netsmith.edits.replay import replay
     from netsmith.files import export, load, load_program, save, time_onnx
     from netsmith.graph.tracing import trace
+    from netsmith.targets.distillation import distill
     from netsmith.workflow.compare import compare
     from netsmith.workflow.compress import compress
 
@@ -45,6 +47,7 @@ _VERBS = {
     "compare": "netsmith.workflow.compare",
     "compress": "netsmith.workflow.compress",
     "diff": "netsmith.edits.difference",
+    "distill": "netsmith.targets.distillation",
     "export": "netsmith.files",
     "grow": "netsmith.cutting.grow",
     "load": "netsmith.files",
@@ -66,6 +69,7 @@ __all__ = [
     "compress",
     "cost",
     "diff",
+    "distill",
     "drivers",
     "edits",
     "export",
@@ -83,6 +87,7 @@ __all__ = [
     "save",
     "scores",
     "shrink",
+    "targets",
     "tasks",
     "time_onnx",
     "trace",
