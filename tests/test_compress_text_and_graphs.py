@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from torch import nn
 
 import netsmith as ns
 from netsmith.calling import call
@@ -32,7 +33,7 @@ def parts(name, shared_data, monkeypatch):
 
 @pytest.mark.parametrize("name", SETS)
 def test_halved_measured_saved_and_found_again(name, shared_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("netsmith.workflow.measure.HALF_SECOND", 0.01)
+    monkeypatch.setattr("netsmith.workflow.exports.HALF_SECOND", 0.01)
     task, model, method = parts(name, shared_data, monkeypatch)
     settings = {"method": method, "budget": "macs=0.5", "epochs": 2, "dense_epochs": 1, "progress": False}
     result = ns.compress(model, task, out=tmp_path / "run", **settings)
@@ -57,6 +58,27 @@ def test_halved_measured_saved_and_found_again(name, shared_data, tmp_path, monk
         assert torch.equal(call(again.model.eval(), inputs), call(result.model.eval(), inputs))
         program = ns.load_program(tmp_path / "run" / "model.nsm").module()
         torch.testing.assert_close(call(program, inputs), call(result.model, inputs))
+
+
+class FixedLength(nn.Module):
+    """Reads six tokens, no more and no fewer."""
+
+    def __init__(self, tokens):
+        super().__init__()
+        self.embedding, self.mix = nn.Embedding(tokens, 4), nn.Linear(6, 16)
+        self.unmix, self.head = nn.Linear(16, 6), nn.Linear(4, tokens)
+
+    def forward(self, ids):
+        across = self.embedding(ids).transpose(1, 2)
+        return self.head(self.unmix(self.mix(across).relu()).transpose(1, 2))
+
+
+def test_sizes_that_cannot_vary_are_said(shared_data, monkeypatch):
+    monkeypatch.setattr("netsmith.workflow.exports.HALF_SECOND", 0.01)
+    task, _, _ = parts("gru", shared_data, monkeypatch)
+    result = ns.compress(FixedLength(task.classes), task, budget="macs=0.5", epochs=1, progress=False)
+    assert result.details["export"]["inputs"] == {"ids": [1, 6]}
+    assert set(result.details["latency"]["batches"]) == {"1"}
 
 
 def test_scores_of_single_samples_are_refused_for_graphs(shared_data, monkeypatch):

@@ -31,7 +31,7 @@ def export(
     """Export a saved model to ONNX, check it against PyTorch on fresh inputs, and time it."""
     with o.only_json(json):
         from netsmith.resolve import load_callable, resolve_task
-        from netsmith.workflow.measure import export_for, samples_of, timed
+        from netsmith.workflow.exports import export_for, samples_of, timed
 
         if model is not None:
             load_callable(model)

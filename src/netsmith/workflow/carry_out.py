@@ -111,18 +111,18 @@ def run(
         },
         path=folder,
     )
-    _save(small, planned, folder / MODEL)
+    _save(small, planned, folder / MODEL, varies=measured.varies)
     report.write(result.to_json(), folder / REPORT)
     # Last, because a folder with a result is a finished run.
     write_json(folder / RESULT, result.to_json())
     return result
 
 
-def _save(small: nn.Module, planned: Plan, path: Path) -> None:
+def _save(small: nn.Module, planned: Plan, path: Path, *, varies: bool) -> None:
     from netsmith.files import save
 
     varying = planned.task.varying
-    if varying is None:
+    if varying is None or not varies:
         save(small, path, inputs=planned.inputs)
     else:
         save(small, path, inputs=varying.example, dynamic_shapes=varying.dims)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netsmith.tasks.batches import size_of
+from netsmith.workflow.exports import THREADS, export_for, samples_of, timed, varies
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from netsmith.files import Exported
     from netsmith.tasks.task import Task
 
-BATCHES = (1, 32)
-THREADS = 1
-"""As in the latency table, so that a latency budget and its measurement speak of the same thing."""
-HALF_SECOND = 0.5
-FEWEST, MOST = 10, 2000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -30,6 +24,8 @@ class Measured:
 
     before: dict[str, float]
     after: dict[str, float]
+    varies: bool
+    """Whether the exported network takes inputs of other sizes."""
     details: dict[str, Any] = field(default_factory=dict)
     """Layer by layer, latencies by batch, frozen dimensions, parity of the export; for the report."""
 
@@ -47,15 +43,15 @@ def measure(before: nn.Module, after: nn.Module, task: Task, inputs: Inputs, onn
         inputs: example inputs of one sample.
         onnx: where the second network is exported to.
     """
-    samples = samples_of(task, inputs)
+    networks, samples = {"before": before, "after": after}, samples_of(task, inputs)
     with tempfile.TemporaryDirectory() as scratch:
         original = export_for(task, before, inputs, Path(scratch) / "before.onnx")
         exported = export_for(task, after, inputs, onnx)
+        if not (varies(original) and varies(exported)):
+            samples = dict([next(iter(samples.items()))])
         seconds = timed({"before": original.path, "after": exported.path}, samples)
-    networks = {"before": before, "after": after}
     costs = {which: _costs(model, inputs) for which, model in networks.items()}
-    eager = _eager(networks, inputs)
-    first = next(iter(samples))
+    eager, first = _eager(networks, inputs), next(iter(samples))
     rows = {
         which: {
             **task.measure(model),
@@ -69,6 +65,7 @@ def measure(before: nn.Module, after: nn.Module, task: Task, inputs: Inputs, onn
     return Measured(
         before=rows["before"],
         after=rows["after"],
+        varies=varies(exported),
         details={
             "layers": _layers(costs["before"]["layers"], costs["after"]["layers"]),
             "frozen": costs["before"]["frozen"],
@@ -77,48 +74,6 @@ def measure(before: nn.Module, after: nn.Module, task: Task, inputs: Inputs, onn
             "machine": machine(),
         },
     )
-
-
-def samples_of(task: Task, inputs: Inputs) -> dict[int, Inputs]:
-    """Return what to time on, by the number of samples: the example, and a batch."""
-    from netsmith.files.inputs import with_batch
-
-    if task.varying is None:
-        return {size: with_batch(inputs, size) for size in BATCHES}
-    sizes = dict.fromkeys(min(size, size_of(task.test)) for size in BATCHES)
-    return {size: inputs if size == 1 else task.example(size) for size in sizes}
-
-
-def export_for(task: Task, model: nn.Module, inputs: Inputs, path: Path) -> Exported:
-    """Export a network with the sizes varying that the task says; all fixed where the network has them so."""
-    from netsmith.errors import FileError
-    from netsmith.files import export
-
-    if task.varying is None:
-        return export(model, inputs, path, batches=BATCHES)
-    samples = tuple(samples_of(task, inputs).values())
-    example, dims = task.varying.example, task.varying.dims
-    try:
-        return export(model, example, path, dynamic_shapes=dims, samples=samples)
-    except FileError:
-        return export(model, inputs, path, dynamic_batch=False, samples=samples[:1])
-
-
-def timed(paths: dict[str, Path], samples: dict[int, Inputs]) -> dict[str, dict[int, float]]:
-    """Time files in turns for half a second per sample; short calls need many rounds to be told apart."""
-    from netsmith.files import time_onnx
-    from netsmith.files.inputs import batch_size
-
-    seconds: dict[str, dict[int, float]] = {name: {} for name in paths}
-    for size, inputs in samples.items():
-        batches = (batch_size(inputs) or 1,)
-        tried = time_onnx(paths, inputs, batches=batches, repeats=3, threads=THREADS)
-        rounds = HALF_SECOND / sum(times[batches[0]] for times in tried.values())
-        repeats = int(min(max(rounds, FEWEST), MOST))
-        measured = time_onnx(paths, inputs, batches=batches, repeats=repeats, threads=THREADS)
-        for name, times in measured.items():
-            seconds[name][size] = times[batches[0]]
-    return seconds
 
 
 def _eager(networks: dict[str, nn.Module], inputs: Inputs) -> dict[str, float]:
