@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from netsmith.recipes.deephoyer import deephoyer
+from netsmith.recipes.gradual_magnitude import gradual_magnitude
 from netsmith.recipes.hfp import hfp
 from netsmith.recipes.job import Job, Recipe
 from netsmith.recipes.magnitude import magnitude
 from netsmith.recipes.random import random
+from netsmith.recipes.rigl import rigl
 from netsmith.recipes.structured_projections import structured_projections
 
-__all__ = ["Job", "Recipe", "deephoyer", "hfp", "magnitude", "random", "structured_projections"]
+__all__ = [
+    "Job",
+    "Recipe",
+    "deephoyer",
+    "gradual_magnitude",
+    "hfp",
+    "magnitude",
+    "random",
+    "rigl",
+    "structured_projections",
+]

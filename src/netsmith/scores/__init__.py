@@ -13,7 +13,8 @@ wanda                 a loss               1 forward
 InformationGain       samples              1 forward, 1 backward per class
 ====================  ===================  ================================================================
 
-Single weights are scored, for masks, by ``<score>_elements`` in the same files.
+Single weights are scored, for masks, by ``<score>_elements`` in the same files; all
+are together in :mod:`netsmith.sparsity`.
 """
 
 from netsmith.scores.grasp import grasp
