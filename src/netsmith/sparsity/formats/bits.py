@@ -34,7 +34,8 @@ def unpack(bits: Bits, width: int) -> Numbers:
     """Return the numbers that :func:`pack` was given."""
     shifts = np.arange(width - 1, -1, -1, dtype=np.uint64)
     rows = bits.reshape(-1, width) if width else np.zeros((0, 0), dtype=np.uint8)
-    return (rows.astype(np.uint64) << shifts).sum(axis=1, dtype=np.uint64).astype(np.int64)
+    numbers: Numbers = (rows.astype(np.uint64) << shifts).sum(axis=1, dtype=np.uint64).astype(np.int64)
+    return numbers
 
 
 def bits_for(count: int) -> int:
@@ -47,7 +48,7 @@ def patterns(tensor: Tensor) -> Numbers:
     width = value_bits(tensor)
     as_integers, unsigned = PATTERNS[width]
     flat = tensor.detach().cpu().contiguous().flatten()
-    return np.asarray(flat.view(as_integers).numpy().view(unsigned))
+    return flat.view(as_integers).numpy().view(unsigned)
 
 
 def values(numbers: Numbers, dtype: torch.dtype) -> Tensor:
