@@ -10,6 +10,7 @@ from netsmith.report.limits import limits
 from netsmith.report.lines import Line, Stage, line_chart
 from netsmith.report.markup import Markup, join, section, table, tag
 from netsmith.report.quantities import ACCURACY, COSTS, Quantity
+from netsmith.report.sensitivity import sensitivity
 from netsmith.report.units import count, number, percent, points, significant
 
 NOT_CURVES = frozenset({"stage", "epoch", "loss", "penalty", "metric", "learning_rate", "seconds"})
@@ -21,7 +22,9 @@ MOST_STAGES = 25
 
 def training(result: Mapping[str, Any]) -> Markup:
     """Return the section, or nothing when there is neither a history nor stages."""
-    return section("Accuracy and cost while training", where_accuracy_went(result), curves(result))
+    return section(
+        "Accuracy and cost while training", where_accuracy_went(result), sensitivity(result), curves(result)
+    )
 
 
 def curves(result: Mapping[str, Any]) -> Markup:

@@ -23,6 +23,7 @@ from netsmith.workflow.measure import Measured, macs, measure, versions
 from netsmith.workflow.plan import Plan
 from netsmith.workflow.progress import printer
 from netsmith.workflow.result import MODEL, ONNX, REPORT, RESULT, Result
+from netsmith.workflow.sensitivity import sensitivity
 from netsmith.workflow.stages import Stages
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def run(
     trained = time.perf_counter()
     shaping = stages(epochs=planned.epochs, folder=folder / CHECKPOINTS)
     small, notes = _shape(planned, dense, shaping.fit, say)
+    shaping.finish(small)
     shaped = time.perf_counter()
     say("measuring before and after")
     measured = measure(dense.cpu(), small.cpu(), planned.task, planned.inputs, folder / ONNX)
@@ -106,6 +108,7 @@ def run(
         details={
             **_details(planned, measured),
             "stages": training.reached | shaping.reached,
+            "sensitivity": sensitivity(dense, planned.inputs, planned.task, records(small)),
             "notes": notes,
             "time": {"dense": trained - started, "method": shaped - trained},
         },

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from netsmith.train import History
 
 
+RECALIBRATED = 50
+"""Batches that batch-norm statistics are estimated from after a cut."""
+
+
 @dataclass(kw_only=True)
 class Stages:
     """:func:`netsmith.train.fit` with a task bound, called once per stage.
@@ -44,7 +48,8 @@ class Stages:
     history: list[dict[str, Any]] = field(default_factory=list)
     """One entry per epoch, with its stage."""
     reached: dict[str, float] = field(default_factory=dict)
-    """Accuracy at the start and at the end of each stage."""
+    """Accuracy at the start and at the end of each stage, and after batch norms were estimated anew."""
+    _macs: float | None = None
 
     def fit(self, model: nn.Module, *, epochs: int, stage: str, **settings: Any) -> History:
         """Train ``model`` in place for one stage and add its epochs to ``history``.
@@ -70,10 +75,34 @@ class Stages:
             "resume": self.resume,
         }
         self.reached[f"{stage}, start"] = self.task.evaluate(model)
+        self._recalibrate(model, stage)
         history = fit(model, self.task.train, epochs=epochs, **(bound | settings))
         self.reached[stage] = self.task.evaluate(model)
         self.history.extend({"stage": stage, **epoch} for epoch in history.epochs)
         return history
+
+    def finish(self, model: nn.Module) -> None:
+        """Note how accurate the finished network is, with batch norms estimated anew if it was cut last."""
+        self.reached["the end"] = self.task.evaluate(model)
+        self._recalibrate(model, "the end")
+
+    def _recalibrate(self, model: nn.Module, stage: str) -> None:
+        """Estimate batch norms anew, in place, where the network was cut since it was last seen.
+
+        Means and variances that channels gathered from inputs which are gone are wrong, and cheap to get
+        right; fine-tuning then starts, and an untrained cut is judged, without that handicap.
+        """
+        from torch.nn.modules.batchnorm import _BatchNorm
+
+        from netsmith.training.recalibrate import recalibrate
+
+        before = self.dense_macs if self._macs is None else self._macs
+        self._macs = macs(model, self.inputs)
+        norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+        if self._macs < before and norms:
+            size = self.task.defaults.batch_size or batch_size(size_of(self.task.train))
+            recalibrate(model, self.task.train, RECALIBRATED, batch_size=size, seed=self.seed)
+            self.reached[f"{stage}, recalibrated"] = self.task.evaluate(model)
 
     def _charge(self, epochs: int, stage: str) -> None:
         if stage in self.reached:
