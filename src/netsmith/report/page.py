@@ -33,8 +33,8 @@ def render(result: Mapping[str, Any]) -> str:
             ``macs``, ``bytes``, ``latency_s``, ``energy_j`` and more), ``budget``, ``model``, ``data``,
             ``method``, ``seed``, ``seconds``, ``versions``; and, as far as known, ``name``, ``command``,
             ``machine``, ``epochs``, ``history`` (a row for each epoch), ``stages`` (accuracy after each),
-            ``sensitivity``, ``layers``, ``latency``, ``export``, ``records``, ``frozen``, ``notes``, ``warnings``.
-            A part that is missing leaves out its section.
+            ``sensitivity``, ``layers``, ``latency``, ``export``, ``records``, ``frozen``, ``notes``,
+            ``warnings``. A part that is missing leaves out its section.
 
     Returns:
         A whole page, light and offline: no part of it is fetched, and its own policy forbids fetching.
