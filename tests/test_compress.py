@@ -151,3 +151,15 @@ def test_differences_name_both_values():
     assert differences({"seed": 0, "a": [1]}, {"seed": 1, "a": (1,)}) == ["seed was 0, now 1"]
     assert differences({"seed": 0}, {"seed": 1}, free=("seed",)) == []
     assert differences({}, {"seed": 1}) == ["seed was None, now 1"]
+
+
+def test_method_is_not_asked_for_a_budget_it_cannot_serve(task):
+    from netsmith.cards import card
+
+    @card("Counts weights only", budgets=("params", "bytes"))
+    def counts(job):
+        raise AssertionError("it must not run")
+
+    message = "method 'counts' cannot serve a budget in latency; it serves params, bytes: give one of these"
+    with pytest.raises(BudgetError, match=message):
+        ns.compress(network(), task, method=counts, budget="params=0.5,latency=5ms", epochs=1)

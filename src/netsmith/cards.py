@@ -19,15 +19,22 @@ class Card:
     venue: str = ""
     differs: str = "nothing known"
     """How this implementation differs from the paper."""
+    budgets: tuple[str, ...] = ()
+    """Kinds of budget that a recipe can serve; all of them if empty."""
 
 
 def card(
-    title: str, *, paper: str = "", venue: str = "", differs: str = "nothing known"
+    title: str,
+    *,
+    paper: str = "",
+    venue: str = "",
+    differs: str = "nothing known",
+    budgets: tuple[str, ...] = (),
 ) -> Callable[[Method], Method]:
     """Attach a :class:`Card` to a class or function; it only annotates, nothing is registered."""
 
     def annotate(method: Method) -> Method:
-        method.__card__ = Card(title=title, paper=paper, venue=venue, differs=differs)  # type: ignore[attr-defined]
+        method.__card__ = Card(title, paper, venue, differs, budgets)  # type: ignore[attr-defined]
         return method
 
     return annotate

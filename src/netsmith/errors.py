@@ -44,5 +44,9 @@ class UnknownNameError(NetsmithError):
         super().__init__(f"unknown {kind} {given!r}; {hint}")
 
 
+class ScoreWarning(UserWarning):
+    """A score that does not say which channels matter."""
+
+
 class SpeedWarning(UserWarning):
     """A cut that saves operations but, as measured on this machine, not the time that goes with them."""

@@ -11,7 +11,7 @@ from torch import nn
 import netsmith as ns
 from netsmith.report import render
 from netsmith.report.units import points
-from netsmith.workflow.sensitivity import sensitivity
+from netsmith.workflow.sensitivity import scored_away, sensitivity
 from netsmith.workflow.stages import RECALIBRATED, Stages, batch_size
 
 
@@ -115,3 +115,10 @@ def test_report_says_where_accuracy_went(task, trained):
     assert f"{points(0.7 - 0.5)} points" in page
     for group in found["groups"]:
         assert f"{group['kept']} of {group['size']}" in page
+
+
+def test_group_of_which_one_channel_is_left_is_named():
+    groups = [{"group": "a", "size": 8, "kept": 1}, {"group": "b", "size": 8, "kept": 2}]
+    (line,) = scored_away({"groups": groups})
+    assert line.startswith("all channels but one were cut from a; one had to stay")
+    assert scored_away({"groups": groups[1:]}) == scored_away(None) == []

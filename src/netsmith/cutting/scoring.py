@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from netsmith.contracts import Loss, Score
-from netsmith.errors import EditError
+from netsmith.contracts import Keep, Loss, Score
+from netsmith.errors import EditError, ScoreWarning
 from netsmith.graph import StructureGraph
 
 
@@ -21,6 +22,9 @@ def score_groups(
     Raises:
         EditError: a group without a score, a wrong shape, a score that is not finite, or one that needs
             values of a model that has none.
+
+    Warns:
+        ScoreWarning: every channel of the network has the same score.
     """
     try:
         given = score if isinstance(score, Mapping) else score(model, loss, graph)
@@ -32,16 +36,56 @@ def score_groups(
             f"{empty} is on the meta device and has no values to score; load the weights first, or give a "
             "score that needs none (score=netsmith.scores.Random())"
         ) from error
+    if not isinstance(given, Mapping):
+        raise EditError(
+            f"the score returned a {type(given).__name__}; expected a dictionary with a tensor for each group"
+        )
     checked = {}
     for group in graph.groups:
         value = given.get(group.name)
-        if value is None or tuple(value.shape) != (group.size,):
-            found = "no score" if value is None else f"a score of shape {tuple(value.shape)}"
-            raise EditError(f"{found} for group {group.name}; expected a tensor of shape ({group.size},)")
+        if not isinstance(value, Tensor) or tuple(value.shape) != (group.size,):
+            raise EditError(
+                f"{_found(value)} for group {group.name}; expected a tensor of shape ({group.size},)"
+            )
         if not bool(torch.isfinite(value).all()):
             raise EditError(f"the score of group {group.name} holds NaN or infinity")
         checked[group.name] = value.detach().double().cpu()
+    everything = torch.cat(list(checked.values())) if checked else torch.empty(0)
+    if len(everything) > 1 and bool((everything == everything[0]).all()):
+        warnings.warn(
+            f"the score is {everything[0]:g} for each of the {len(everything)} channels, so that chance says "
+            "which go; give a score that tells them apart",
+            ScoreWarning,
+            stacklevel=3,
+        )
     return checked
+
+
+def _found(value: object) -> str:
+    if value is None:
+        return "no score"
+    return (
+        f"a score of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    )
+
+
+def warn_if_scored_away(scores: Mapping[str, Tensor], keep: Keep) -> None:
+    """Warn of groups that keep a single channel, where the score likes all of theirs equally little."""
+    highest = max((float(score.max()) for score in scores.values()), default=0.0)
+    away = [
+        name
+        for name, stay in keep.items()
+        if len(stay) > 1 and int(stay.sum()) == 1 and bool((scores[name] == scores[name][0]).all())
+    ]
+    away = [name for name in away if float(scores[name][0]) < highest]
+    if away:
+        more = f" and {len(away) - 1} more groups" if len(away) > 1 else ""
+        warnings.warn(
+            f"all channels of group {away[0]}{more} were scored away (each has {scores[away[0]][0]:g}); one "
+            "stays, because the network needs it",
+            ScoreWarning,
+            stacklevel=3,
+        )
 
 
 def check_values(model: nn.Module) -> None:

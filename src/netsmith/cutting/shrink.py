@@ -14,7 +14,7 @@ from netsmith.cost.counting import CostTable
 from netsmith.cutting.budgeting import cut_for, liked_multiples, measured_table, warn_if_not_faster
 from netsmith.cutting.depth import Cut, block_scores, in_depth, left_to_cut
 from netsmith.cutting.protection import unprotected
-from netsmith.cutting.scoring import check_values, score_groups
+from netsmith.cutting.scoring import check_values, score_groups, warn_if_scored_away
 from netsmith.cutting.selection import Scope, chooser
 from netsmith.cutting.verify import check_against, masked_output
 from netsmith.edits import bypass, remove
@@ -87,6 +87,9 @@ def shrink(
     Returns:
         The smaller model; :func:`netsmith.records` tells what was removed.
 
+    Warns:
+        ScoreWarning: all channels have the same score, or a whole group was scored away and one stays.
+
     Raises:
         BudgetError: neither or both of ``budget`` and ``ratio``, or a budget that cannot be reached.
         EditError: nothing can be removed, scores do not fit, or the verification failed.
@@ -135,6 +138,7 @@ def shrink(
                 raise
             # The widths a machine likes best do not reach every budget; finer ones go further.
             multiples = {name: max(1, multiple // 2) for name, multiple in multiples.items()}
+    warn_if_scored_away(scores, cut.keep)
     if round_to == "auto" and latency is not None:
         warn_if_not_faster(graph, cut.keep, latency)
     return _carried_out(model, inputs, graph, cut, rules, verify, inplace)

@@ -13,9 +13,9 @@ from netsmith.report.units import MISSING, number, points
 def sensitivity(result: Mapping[str, Any]) -> Markup:
     """Return a row for each group that lost channels, or nothing when none is known."""
     found = result.get("sensitivity")
-    groups = found.get("groups") if isinstance(found, Mapping) else None
-    if not groups:
+    if not isinstance(found, Mapping) or not found.get("groups"):
         return Markup("")
+    groups = found["groups"]
     whole = number(found["accuracy"])
     rows = [
         [

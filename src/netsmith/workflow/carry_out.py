@@ -23,7 +23,7 @@ from netsmith.workflow.measure import Measured, macs, measure, versions
 from netsmith.workflow.plan import Plan
 from netsmith.workflow.progress import printer
 from netsmith.workflow.result import MODEL, ONNX, REPORT, RESULT, Result
-from netsmith.workflow.sensitivity import sensitivity
+from netsmith.workflow.sensitivity import scored_away, sensitivity
 from netsmith.workflow.stages import Stages
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def run(
     shaped = time.perf_counter()
     say("measuring before and after")
     measured = measure(dense.cpu(), small.cpu(), planned.task, planned.inputs, folder / ONNX)
+    lost = sensitivity(dense, planned.inputs, planned.task, records(small))
     result = Result(
         model=small,
         before=measured.before,
@@ -106,9 +107,9 @@ def run(
         history=training.history + shaping.history,
         records=records(small),
         details={
-            **_details(planned, measured),
+            **_details(planned, measured, lost),
             "stages": training.reached | shaping.reached,
-            "sensitivity": sensitivity(dense, planned.inputs, planned.task, records(small)),
+            "sensitivity": lost,
             "notes": notes,
             "time": {"dense": trained - started, "method": shaped - trained},
         },
@@ -159,7 +160,7 @@ def _shape(
     return small.eval(), job.notes
 
 
-def _details(planned: Plan, measured: Measured) -> dict[str, Any]:
+def _details(planned: Plan, measured: Measured, lost: dict[str, Any] | None) -> dict[str, Any]:
     now, cost = (
         {"latency": row["latency_s"], "energy": row["energy_j"], **row}
         for row in (measured.before, measured.after)
@@ -181,6 +182,6 @@ def _details(planned: Plan, measured: Measured) -> dict[str, Any]:
         "dense_epochs": planned.dense_epochs,
         "command": planned.command(),
         "limits": limits,
-        "warnings": missed + ([slow] if slow else []),
+        "warnings": missed + ([slow] if slow else []) + scored_away(lost),
         **measured.details,
     }

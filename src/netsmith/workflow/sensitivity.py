@@ -57,6 +57,18 @@ def sensitivity(
     return {"samples": size_of(part.test), "accuracy": part.evaluate(dense), "groups": groups}
 
 
+def scored_away(found: dict[str, Any] | None) -> list[str]:
+    """Return a line for the groups of which the method would have removed every channel."""
+    groups = [] if found is None else found["groups"]
+    away = [group["group"] for group in groups if group["kept"] == 1 and group["size"] > 1]
+    if not away:
+        return []
+    return [
+        f"all channels but one were cut from {', '.join(away)}; one had to stay: a larger budget, "
+        "scope=local, or another method may keep more accuracy"
+    ]
+
+
 def _lost(records: Sequence[Record]) -> dict[str, set[int]]:
     """Return per group the channels removed, in the numbering of the first record."""
     lost: dict[str, set[int]] = {}
