@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +49,13 @@ def test_kinds_that_zeros_cannot_serve_are_refused(recipe: Any) -> None:
         recipe(job(ns.Budget(macs=0.5, params=0.5, latency="1ms")))
     with pytest.raises(BudgetError, match="63 of 243 parameters are biases and norms"):
         recipe(job(ns.Budget(params=0.2)))
+
+
+@pytest.mark.parametrize("method", ["gradual-magnitude", "rigl"])
+def test_a_kind_that_cannot_be_served_is_known_before_training(method: str, tmp_path: Path) -> None:
+    with pytest.raises(BudgetError, match=f"{method} sets single weights to zero, which saves no macs"):
+        ns.compress("small-cnn", "digits", method=method, budget="macs=0.5", out=tmp_path / "out")
+    assert not list(tmp_path.rglob("checkpoint.pt"))
 
 
 def test_options_out_of_range() -> None:

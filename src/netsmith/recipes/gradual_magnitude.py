@@ -46,7 +46,8 @@ def gradual_magnitude(job: Job) -> nn.Module:
         raise NetsmithError(
             f"option ramp is {settings['ramp']}; expected the share of epochs, above 0 up to 1"
         )
-    schedule = partial(cubic, final=1 - density_for(job, "gradual-magnitude"), end=settings["ramp"])
+    density = density_for(job.model, job.budget, "gradual-magnitude")
+    schedule = partial(cubic, final=1 - density, end=settings["ramp"])
     pruning = GradualPruning(job.model, schedule, every=settings["every"])
     with pruning:
         job.fit(
@@ -58,3 +59,7 @@ def gradual_magnitude(job: Job) -> nn.Module:
         )
     note_nonzeros(job, "gradual-magnitude", pruning.masks)
     return job.model
+
+
+# Whether a budget can be met is known before anything is trained.
+gradual_magnitude.check_reachable = partial(density_for, method="gradual-magnitude")  # type: ignore[attr-defined]

@@ -9,28 +9,29 @@ from netsmith.errors import BudgetError
 from netsmith.scores.elements import weights_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+    from netsmith.cost import Budget
     from netsmith.recipes.job import Job
 
 
-def density_for(job: Job, method: str) -> float:
-    """Return the share of the weights that may stay for a job's budget, in (0, 1].
+def density_for(model: nn.Module, budget: Budget, method: str) -> float:
+    """Return the share of a model's weights that may stay for a budget, in (0, 1].
 
     Biases, norms and all else that is no weight of two or more dimensions stay, and count.
 
     Raises:
         BudgetError: a kind that zeros in dense tensors cannot serve, or a budget that leaves no weight.
     """
-    if job.budget.kinds != ("params",):
-        asked = ", ".join(kind for kind in job.budget.kinds if kind != "params")
+    if budget.kinds != ("params",):
+        asked = ", ".join(kind for kind in budget.kinds if kind != "params")
         raise BudgetError(
             f"{method} sets single weights to zero, which saves no {asked} of dense tensors; "
             "give params=..., which it counts as parameters that are not zero"
         )
-    total = sum(parameter.numel() for parameter in job.model.parameters())
-    weights = sum(weight.numel() for weight in weights_of(job.model).values())
-    left = job.budget.limits({"params": total})["params"] - (total - weights)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    weights = sum(weight.numel() for weight in weights_of(model).values())
+    left = budget.limits({"params": total})["params"] - (total - weights)
     if left < 1:
         raise BudgetError(
             f"{method} cannot reach the budget: {total - weights} of {total} parameters are biases and "

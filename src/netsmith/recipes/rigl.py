@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from netsmith.cards import card
@@ -45,7 +46,7 @@ def rigl(job: Job) -> nn.Module:
 
     settings = job.settings(growth="gradient", fraction=0.3, every=50, end=0.75, learning_rate=0.0)
     scores = magnitudes(job.model)
-    density = density_for(job, "rigl")
+    density = density_for(job.model, job.budget, "rigl")
     counts = erdos_renyi_kernel({name: score.shape for name, score in scores.items()}, density)
     optimizer = default_optimizer(job.model)
     sparse = SparseTraining(
@@ -69,3 +70,7 @@ def rigl(job: Job) -> nn.Module:
         )
     note_nonzeros(job, "rigl", sparse.masks)
     return job.model
+
+
+# Whether a budget can be met is known before anything is trained.
+rigl.check_reachable = partial(density_for, method="rigl")  # type: ignore[attr-defined]

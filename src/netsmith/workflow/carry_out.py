@@ -34,13 +34,17 @@ def check_reachable(planned: Plan) -> None:
     """Cut the untrained network to the budget, to learn in a second whether training can lead anywhere.
 
     Raises:
-        BudgetError: the budget cannot be reached by removing channels.
+        BudgetError: the budget cannot be reached by removing channels, or by the method's own check.
         NetsmithError: the network cannot be followed, or has nothing to remove.
     """
     from netsmith.cutting.shrink import shrink
 
+    # A recipe that removes no channels brings its own check.
+    own_check = getattr(planned.recipe, "check_reachable", None)
+    if own_check is not None:
+        own_check(planned.model, planned.budget)
     # Only of our own recipes it is known that they reach a budget by removing channels.
-    if planned.recipe in methods().values():
+    elif planned.recipe in methods().values():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SpeedWarning)
             shrink(
