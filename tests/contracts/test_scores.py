@@ -13,6 +13,7 @@ X = torch.randn(6, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
 MAKERS = {
     "InformationGain": lambda: ns.scores.InformationGain(X),
+    "LinearDependency": lambda: ns.scores.LinearDependency(),
     "Random": lambda: ns.scores.Random(torch.Generator().manual_seed(0)),
     "SynFlow": lambda: ns.scores.SynFlow(X),
     "grasp": lambda: ns.scores.grasp,
