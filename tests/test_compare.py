@@ -67,7 +67,8 @@ def test_every_method_gets_the_same_start_and_the_same_training(task, tmp_path):
     assert accuracies[::2] == accuracies[1::2]
     assert "one" in (tmp_path / "c" / "comparison.html").read_text()
     shown = str(compared).splitlines()
-    assert [line.split()[:3] for line in shown[1:]] == [["one", "macs=0.5", "2"], ["two", "macs=0.5", "2"]]
+    assert shown[1].split()[:2] == ["dense", "2"]
+    assert [line.split()[:3] for line in shown[2:]] == [["one", "macs=0.5", "2"], ["two", "macs=0.5", "2"]]
     assert "±" in shown[1]
 
 

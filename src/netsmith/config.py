@@ -48,7 +48,7 @@ class CompareSettings(RunSettings):
     """A ``compare`` run."""
 
     methods: list[str] = Field(
-        ["magnitude", "random"],
+        ["magnitude", "random", "scratch"],
         min_length=1,
         description="a list of methods, each a name or file.py:callable",
     )

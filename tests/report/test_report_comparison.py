@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 
 from netsmith.report import render_comparison
 from netsmith.report.comparison import comparison_headline
-from netsmith.report.quantities import ACCURACY
-from netsmith.report.trials import best_in_budget, budget_text, cells, dense, not_above_random, pareto_front
+from netsmith.report.quantities import ACCURACY, LATENCY, MACS
+from netsmith.report.trials import (
+    best_in_budget,
+    budget_text,
+    cells,
+    dense,
+    not_above,
+    on_front,
+    pareto_front,
+)
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12)
 
@@ -65,11 +73,32 @@ def test_method_no_better_than_random_is_named() -> None:
     for row in rows:
         if row["method"] == "magnitude":
             row["after"]["accuracy"] = 0.8
-    assert {cell.method for cell in not_above_random(cells(rows))} == {"magnitude"}
+    assert {cell.method for cell in not_above(cells(rows), "random")} == {"magnitude"}
     assert (
         "magnitude at macs=0.25 is not more accurate than removing channels at random"
         in render_comparison(rows)
     )
+
+
+def test_method_no_better_than_training_from_scratch_is_named() -> None:
+    rows = [
+        {"method": method, "budget": "macs=0.5", "seed": 0, "after": {"accuracy": accuracy}}
+        for method, accuracy in (("a", 0.9), ("b", 0.8), ("scratch", 0.85), ("random", 0.7))
+    ]
+    assert [cell.method for cell in not_above(cells(rows), "scratch")] == ["b"]
+    page = render_comparison(rows)
+    assert "b at macs=0.5 is not more accurate than a narrower network trained from scratch" in page
+
+
+def test_front_is_marked_for_each_cost() -> None:
+    measured = {"a": (0.9, 10, 1.0), "b": (0.8, 5, 2.0), "c": (0.7, 7, 3.0)}
+    rows = [
+        {"method": method, "budget": "m", "seed": 0, "after": {"accuracy": a, "macs": m, "latency_s": s}}
+        for method, (a, m, s) in measured.items()
+    ]
+    fronts = on_front(cells(rows), (MACS, LATENCY))
+    assert fronts == [[MACS, LATENCY], [MACS], []]
+    assert "MACs, latency" in render_comparison(rows)
 
 
 def test_unequal_training_is_said() -> None:

@@ -14,7 +14,8 @@ def compare(
     model: o.Model = None,
     data: o.Data = None,
     methods: Annotated[
-        str | None, typer.Option("--methods", help="names with commas between  [default: magnitude,random]")
+        str | None,
+        typer.Option("--methods", help="names with commas between  [default: magnitude,random,scratch]"),
     ] = None,
     budget: Annotated[
         list[str] | None,
@@ -93,6 +94,8 @@ def compare(
 
         head, *lines = compared.table()
         table(head, lines, numbers_from=2)
+        for sentence in compared.warnings():
+            print(sentence)
         print(f"page    {folder / PAGE}")
     if compared.failures:
         first = compared.failures[0]

@@ -9,6 +9,7 @@ from netsmith.recipes.job import Job, Recipe
 from netsmith.recipes.magnitude import magnitude
 from netsmith.recipes.random import random
 from netsmith.recipes.rigl import rigl
+from netsmith.recipes.scratch import scratch
 from netsmith.recipes.structured_projections import structured_projections
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "magnitude",
     "random",
     "rigl",
+    "scratch",
     "structured_projections",
 ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "all weights are ranked together (the paper: the same sparsity in every layer); the ramp starts at "
         "once, as the network is trained already"
     ),
+    budgets=("params",),
 )
 def gradual_magnitude(job: Job) -> nn.Module:
     """Return the model with its smallest weights at zero, pruned along a cubic ramp.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         "starts from the trained network's largest weights of each layer instead of from random ones; "
         "gradients are those of the batch of the step"
     ),
+    budgets=("params",),
 )
 def rigl(job: Job) -> nn.Module:
     """Return the model with as many weights as the budget allows, trained while weak ones gave way to others.

@@ -12,11 +12,12 @@ from netsmith.report.scatter import Point, mark, scatter
 from netsmith.report.trials import (
     Cell,
     Spread,
+    below_controls,
     best_in_budget,
     budgets,
     cells,
     dense,
-    not_above_random,
+    on_front,
     pareto_front,
 )
 from netsmith.report.units import MISSING, duration, spread
@@ -79,10 +80,7 @@ def _eyebrow(rows: Sequence[Mapping[str, Any]], groups: Sequence[Cell]) -> Marku
 
 
 def _warnings(groups: Sequence[Cell]) -> Markup:
-    boxes = [
-        tag("li", f"{cell.method} at {cell.budget} is not more accurate than removing channels at random.")
-        for cell in not_above_random(groups)
-    ]
+    boxes = [tag("li", sentence) for sentence in below_controls(groups)]
     return tag("ul", *boxes, class_="warnings", aria_label="Warnings") if boxes else Markup("")
 
 
@@ -136,13 +134,22 @@ def _point(series: int | None, name: str, quantity: Quantity, cost: Spread, accu
 
 def _table(rows: Sequence[Mapping[str, Any]], groups: Sequence[Cell]) -> Markup:
     costs = [quantity for quantity in COSTS if any(quantity.key in cell.costs for cell in groups)]
-    head = ["Method", "Budget", "Accuracy", *(quantity.label for quantity in costs), "Training", "Seeds"]
+    head = [
+        "Method",
+        "Budget",
+        "Accuracy",
+        *(quantity.label for quantity in costs),
+        "Training",
+        "Seeds",
+        "Pareto",
+    ]
     lines: list[list[object]] = []
     baseline = dense(rows, ACCURACY)
     if baseline is not None:
         numbers = [_mean(dense(rows, quantity), quantity) for quantity in costs]
-        lines.append(["dense", "", spread_text(baseline, ACCURACY.written), *numbers, "", ""])
+        lines.append(["dense", "", spread_text(baseline, ACCURACY.written), *numbers, "", "", ""])
     methods = list(dict.fromkeys(cell.method for cell in groups))
+    fronts = {(c.method, c.budget): front for c, front in zip(groups, on_front(groups, costs), strict=True)}
     for budget in budgets(groups):
         winner = best_in_budget(groups, budget)
         ranked = sorted((cell for cell in groups if cell.budget == budget), key=_by_accuracy)
@@ -156,9 +163,15 @@ def _table(rows: Sequence[Mapping[str, Any]], groups: Sequence[Cell]) -> Markup:
                     *(_mean(cell.costs.get(quantity.key), quantity) for quantity in costs),
                     MISSING if cell.seconds is None else duration(cell.seconds.mean),
                     cell.seeds,
+                    front_text(fronts[cell.method, cell.budget]),
                 ]
             )
     return section("Results", table(head, lines, "numbers")) if groups else Markup("")
+
+
+def front_text(quantities: Sequence[Quantity]) -> str:
+    """Return the costs at which a cell is on the Pareto front, for a table."""
+    return ", ".join(quantity.in_sentence for quantity in quantities)
 
 
 def _by_accuracy(cell: Cell) -> float:
@@ -176,5 +189,8 @@ def _reading(rows: Sequence[Mapping[str, Any]]) -> Markup:
     equal = (
         f"{epochs[0]} epochs for every trial" if len(epochs) == 1 else f"unequal: {', '.join(epochs)} epochs"
     )
-    words = "Means over seeds, ± one sample standard deviation; costs are means."
+    words = (
+        "Means over seeds, ± one sample standard deviation; costs are means. Pareto: the costs at which no "
+    )
+    words += "other result is both as cheap and as accurate, and better in one of the two."
     return tag("p", f"Training: {equal}. {words}", class_="note")

@@ -11,6 +11,12 @@ from typing import Any
 from netsmith.report.quantities import ACCURACY, COSTS, Quantity
 from netsmith.report.units import number
 
+CONTROLS = {
+    "random": "removing channels at random",
+    "scratch": "a narrower network trained from scratch",
+}
+"""Methods that every other one has to beat, and what they do."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -90,18 +96,42 @@ def best_in_budget(groups: Sequence[Cell], budget: str) -> Cell | None:
     return max(measured, key=lambda cell: cell.accuracy.mean if cell.accuracy else -math.inf, default=None)
 
 
-def not_above_random(groups: Sequence[Cell]) -> list[Cell]:
-    """Return the cells not more accurate, on average, than the control ``random`` at the same budget."""
-    control = {
-        cell.budget: cell.accuracy.mean for cell in groups if cell.method == "random" and cell.accuracy
-    }
+def not_above(groups: Sequence[Cell], control: str) -> list[Cell]:
+    """Return the cells of other methods no more accurate, on average, than ``control`` at the budget."""
+    reached = {cell.budget: cell.accuracy.mean for cell in groups if cell.method == control and cell.accuracy}
     return [
         cell
         for cell in groups
-        if cell.method != "random"
+        if cell.method not in CONTROLS
         and cell.accuracy
-        and cell.accuracy.mean <= control.get(cell.budget, -math.inf)
+        and cell.accuracy.mean <= reached.get(cell.budget, -math.inf)
     ]
+
+
+def below_controls(groups: Sequence[Cell]) -> list[str]:
+    """Return a sentence for each method and budget at which a control is as accurate."""
+    return [
+        f"{cell.method} at {cell.budget} is not more accurate than {what}."
+        for control, what in CONTROLS.items()
+        for cell in not_above(groups, control)
+    ]
+
+
+def on_front(groups: Sequence[Cell], quantities: Sequence[Quantity]) -> list[list[Quantity]]:
+    """Return for each cell the costs at which none is as cheap and as accurate, and better in one."""
+    found: list[list[Quantity]] = [[] for _ in groups]
+    for quantity in quantities:
+        places = [
+            (cell.costs[quantity.key].mean, cell.accuracy.mean)
+            if cell.accuracy and quantity.key in cell.costs
+            else None
+            for cell in groups
+        ]
+        front = set(pareto_front([place for place in places if place is not None]))
+        for quantities_of_cell, place in zip(found, places, strict=True):
+            if place in front:
+                quantities_of_cell.append(quantity)
+    return found
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

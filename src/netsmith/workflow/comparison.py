@@ -29,27 +29,50 @@ class Comparison:
         return {"rows": self.rows, "failures": self.failures}
 
     def table(self) -> list[list[str]]:
-        """Return a head and one line per method and budget: means with their deviations, for a screen."""
-        from netsmith.report.comparison import spread_text
-        from netsmith.report.quantities import ACCURACY, LATENCY, MACS
-        from netsmith.report.trials import cells
+        """Return a head, the dense network, and one line per method and budget, for a screen.
+
+        Means with their deviations over the seeds; last, the costs at which a line is on the Pareto front.
+        """
+        from netsmith.report.comparison import front_text, spread_text
+        from netsmith.report.quantities import ACCURACY, COSTS
+        from netsmith.report.trials import cells, dense, on_front
         from netsmith.report.units import duration
 
-        head = ["method", "budget", "seeds", "accuracy", MACS.label, "latency", "time"]
-        return [head] + [
-            [
-                cell.method,
-                cell.budget,
-                str(cell.seeds),
-                spread_text(cell.accuracy, ACCURACY.written),
-                *(
-                    spread_text(cell.costs.get(quantity.key), quantity.written)
-                    for quantity in (MACS, LATENCY)
-                ),
-                spread_text(cell.seconds, duration),
-            ]
-            for cell in cells(self.rows)
+        costs = [quantity for quantity in COSTS if quantity.budget != "energy"]
+        head = [
+            "method",
+            "budget",
+            "seeds",
+            "accuracy",
+            *(cost.in_sentence for cost in costs),
+            "time",
+            "pareto",
         ]
+        measured = [
+            spread_text(dense(self.rows, quantity), quantity.written) for quantity in (ACCURACY, *costs)
+        ]
+        lines = [head, ["dense", "", str(len({row["seed"] for row in self.rows})), *measured, "", ""]]
+        groups = cells(self.rows)
+        for cell, front in zip(groups, on_front(groups, costs), strict=True):
+            numbers = [spread_text(cell.costs.get(cost.key), cost.written) for cost in costs]
+            lines.append(
+                [
+                    cell.method,
+                    cell.budget,
+                    str(cell.seeds),
+                    spread_text(cell.accuracy, ACCURACY.written),
+                    *numbers,
+                    spread_text(cell.seconds, duration),
+                    front_text(front),
+                ]
+            )
+        return lines
+
+    def warnings(self) -> list[str]:
+        """Return a sentence for each method that does not beat a control at a budget."""
+        from netsmith.report.trials import below_controls, cells
+
+        return below_controls(cells(self.rows))
 
     def __str__(self) -> str:
         lines = self.table()
