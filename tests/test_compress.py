@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 import netsmith as ns
 from netsmith.errors import BudgetError, DataError, FileError, NetsmithError, TrainingError, UnknownNameError
@@ -163,3 +164,20 @@ def test_method_is_not_asked_for_a_budget_it_cannot_serve(task):
     message = "method 'counts' cannot serve a budget in latency; it serves params, bytes: give one of these"
     with pytest.raises(BudgetError, match=message):
         ns.compress(network(), task, method=counts, budget="params=0.5,latency=5ms", epochs=1)
+
+
+def test_the_dense_network_teaches_when_asked():
+    images = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    teacher = network()
+    with torch.no_grad():
+        said = teacher(images)
+    pair = (TensorDataset(images, torch.arange(64) % 10), TensorDataset(images, said.argmax(1)))
+    agreed = {}
+    for distill in (False, True):
+        result = ns.compress(
+            teacher, pair, budget="macs=0.6", epochs=6, distill=distill, inputs=images[:1], progress=False
+        )
+        with torch.no_grad():
+            apart = torch.log_softmax(result.model(images), 1) - torch.log_softmax(said, 1)
+        agreed[distill] = float(apart.abs().mean())
+    assert agreed[True] < 0.5 * agreed[False]

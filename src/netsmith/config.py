@@ -30,6 +30,7 @@ class RunSettings(BaseModel):
     round_to: PositiveInt | Literal["auto"] = Field(
         "auto", description="a whole number from 1 on (kept widths are its multiples) or auto"
     )
+    distill: bool = Field(False, description="true or false: whether the dense network teaches the small one")
     out: Path | None = Field(None, description="a folder")
 
 

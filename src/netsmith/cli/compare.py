@@ -29,6 +29,7 @@ def compare(
     out: o.Out = None,
     device: o.Device = None,
     round_to: o.RoundTo = None,
+    distill: o.Distill = None,
     workers: Annotated[
         str | None,
         typer.Option("--workers", help="ray: trials side by side on a Ray cluster  [default: in turn]"),
@@ -60,6 +61,7 @@ def compare(
         dense_epochs=dense_epochs,
         device=device,
         round_to=None if round_to is None else o.plain(round_to),
+        distill=distill,
         workers=workers,
         storage=storage,
     )
@@ -81,6 +83,7 @@ def compare(
             resume=resume,
             device=chosen.device,
             round_to=chosen.round_to,
+            distill=chosen.distill,
             options=chosen.options,
             progress=not quiet,
             workers=chosen.workers,

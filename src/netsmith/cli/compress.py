@@ -24,6 +24,7 @@ def compress(
     out: o.Out = None,
     device: o.Device = None,
     round_to: o.RoundTo = None,
+    distill: o.Distill = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="name=value of the method's own; can be repeated")
     ] = None,
@@ -48,6 +49,7 @@ def compress(
         seed=seed,
         device=device,
         round_to=None if round_to is None else o.plain(round_to),
+        distill=distill,
         options=o.pairs(option) or None,
     )
     chosen, folder = o.gather(
@@ -68,6 +70,7 @@ def compress(
             resume=resume,
             device=chosen.device,
             round_to=chosen.round_to,
+            distill=chosen.distill,
             options=chosen.options,
             progress=not quiet,
         )

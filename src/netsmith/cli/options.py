@@ -33,6 +33,10 @@ RoundTo = Annotated[
         "--round-to", help="keep widths that are multiples of this  [default: auto, what runs fast here]"
     ),
 ]
+Distill = Annotated[
+    bool | None,
+    typer.Option("--distill", help="let the dense network teach the one that is shaped"),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="go on with the run in --out")]
 RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", help="YAML file with the settings; flags go over it")

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from netsmith.calling import call, moved
+from netsmith.calling import call
 from netsmith.cards import card
 from netsmith.errors import NetsmithError
 
@@ -134,13 +134,13 @@ def teachers_output(teacher: nn.Module, inputs: Any, output: Tensor) -> Tensor:
     Raises:
         NetsmithError: the shapes differ.
     """
-    device = next((tensor.device for tensor in teacher.parameters()), output.device)
+    teacher.to(output.device)  # a copy of ours: it goes where the student is
     with torch.no_grad():
-        target = call(teacher, moved(inputs, device))
+        target = call(teacher, inputs)
     if not isinstance(target, Tensor) or target.shape != output.shape:
         found = tuple(target.shape) if isinstance(target, Tensor) else type(target).__name__
         raise NetsmithError(
             f"the teacher's output {found} does not fit the student's {tuple(output.shape)}; both must "
             "answer the same question"
         )
-    return target.to(output.device)
+    return target

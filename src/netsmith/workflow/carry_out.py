@@ -92,7 +92,8 @@ def run(
         with nullcontext() if dense_folder is None else alone(dense_folder):
             training.fit(dense, epochs=planned.dense_epochs, stage="dense")
     trained = time.perf_counter()
-    shaping = stages(epochs=planned.epochs, folder=folder / CHECKPOINTS)
+    teacher = dense if planned.distill else None
+    shaping = stages(epochs=planned.epochs, folder=folder / CHECKPOINTS, teacher=teacher)
     small, notes = _shape(planned, dense, shaping.fit, say)
     shaping.finish(small)
     shaped = time.perf_counter()

@@ -36,6 +36,7 @@ def compare(
     resume: bool = False,
     device: str | None = None,
     round_to: int | Literal["auto"] = 1,
+    distill: bool = False,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     progress: bool = True,
     inputs: Inputs | None = None,
@@ -61,6 +62,7 @@ def compare(
         resume: go on in ``out``.
         device: where to train.
         round_to: kept widths are multiples of this, or ``"auto"``.
+        distill: whether the dense network teaches every method's.
         options: each method's own settings, by its name.
         progress: show it on standard error.
         inputs: example inputs, one held-out example if left out.
@@ -88,6 +90,7 @@ def compare(
             "dense_epochs": dense_epochs,
             "device": device,
             "round_to": round_to,
+            "distill": distill,
             "inputs": inputs,
         },
         options=options or {},

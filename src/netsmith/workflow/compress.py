@@ -35,6 +35,7 @@ def compress(
     resume: bool = False,
     device: str | None = None,
     round_to: int | Literal["auto"] = 1,
+    distill: bool = False,
     dense_epochs: int | None = None,
     options: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -60,6 +61,8 @@ def compress(
         resume: go on with the unfinished run in ``out``; what is finished is not done again.
         device: where to train; the fastest there is if left out.
         round_to: kept widths are multiples of this, or ``"auto"`` for widths the machine likes.
+        distill: whether the network as it was before the cut teaches the one that is shaped, beside the
+            labels (:class:`netsmith.targets.Distillation`, its defaults).
         dense_epochs: passes over the data before the method; if left out, as many as ``epochs`` for a network
             given by name and none for an ``nn.Module``.
         options: the method's own settings.
@@ -83,6 +86,7 @@ def compress(
         seed=seed,
         device=device,
         round_to=round_to,
+        distill=distill,
         options=options,
         inputs=inputs,
     )

@@ -119,7 +119,7 @@ class Grid:
 
     def _identity(self, seeds: Sequence[int]) -> dict[str, Any]:
         first = self.planned(self.cells[0]).settings
-        same = ("model", "data", "epochs", "dense_epochs", "device", "round_to")
+        same = ("model", "data", "epochs", "dense_epochs", "device", "round_to", "distill")
         # A network given by name starts from other weights for every seed.
         prints = ("data", "model") if isinstance(self.model, nn.Module) else ("data",)
         return {

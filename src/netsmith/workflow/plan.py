@@ -41,6 +41,7 @@ class Plan:
     seed: int
     device: str | None
     round_to: int | Literal["auto"]
+    distill: bool
     options: dict[str, Any]
     settings: dict[str, Any]
     """What identifies the run: plain data, kept in its folder."""
@@ -64,6 +65,7 @@ class Plan:
         if self.round_to != 1:
             flags["round_to"] = self.round_to
         parts = [part for name, value in flags.items() for part in (f"--{spelled(name)}", str(value))]
+        parts += ["--distill"] if self.distill else []
         parts += [part for name, value in self.options.items() for part in ("--option", f"{name}={value}")]
         return shlex.join(["netsmith", "compress", *parts])
 
@@ -79,6 +81,7 @@ def plan(
     seed: int,
     device: str | None,
     round_to: int | Literal["auto"],
+    distill: bool,
     options: Mapping[str, Any] | None,
     inputs: Inputs | None,
     task: Task | None = None,
@@ -112,6 +115,7 @@ def plan(
         "seed": seed,
         "device": device,
         "round_to": round_to,
+        "distill": distill,
         "options": dict(options or {}),
         "fingerprints": {"model": fingerprint(network.state_dict()), "data": fingerprint_of_task(task)},
     }
@@ -126,6 +130,7 @@ def plan(
         seed=seed,
         device=device,
         round_to=round_to,
+        distill=distill,
         options=dict(options or {}),
         settings=settings,
         reproducible=all(isinstance(given, str) for given in (model, data, method)),

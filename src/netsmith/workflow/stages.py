@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netsmith.errors import TrainingError
+from netsmith.targets.distillation import BatchLoss, Distillation
 from netsmith.tasks.batches import size_of
 from netsmith.workflow.measure import macs
 
@@ -32,6 +33,7 @@ class Stages:
         inputs: example inputs, to know what a network costs while it trains.
         epochs: passes over the data that all stages together may make.
         dense_macs: MACs of the network before the cut; the progress shows the share that is left.
+        teacher: a network whose outputs are targets beside the labels, if any.
         folder: checkpoints go to ``folder/<stage>``; none are kept if it is None.
         resume: go on from checkpoints found there.
     """
@@ -41,6 +43,7 @@ class Stages:
     epochs: int
     seed: int
     dense_macs: float
+    teacher: nn.Module | None = None
     folder: Path | None = None
     resume: bool = False
     device: str | torch.device | None = None
@@ -63,7 +66,7 @@ class Stages:
         if settings.get("learning_rate") is None:
             settings["learning_rate"] = self.task.defaults.learning_rate
         bound: dict[str, Any] = {
-            "loss": self.task.batch_loss,
+            "loss": self._loss(),
             "augment": self.task.augment,
             "evaluate": self.task.evaluate,
             "batch_size": self.task.defaults.batch_size or batch_size(size_of(self.task.train)),
@@ -103,6 +106,11 @@ class Stages:
             size = self.task.defaults.batch_size or batch_size(size_of(self.task.train))
             recalibrate(model, self.task.train, RECALIBRATED, batch_size=size, seed=self.seed)
             self.reached[f"{stage}, recalibrated"] = self.task.evaluate(model)
+
+    def _loss(self) -> BatchLoss:
+        if self.teacher is None:
+            return self.task.batch_loss
+        return Distillation(self.teacher, loss=self.task.loss)
 
     def _charge(self, epochs: int, stage: str) -> None:
         if stage in self.reached:
