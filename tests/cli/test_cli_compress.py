@@ -52,7 +52,7 @@ def test_onnx_file_agrees_with_the_saved_model(finished):
 
 def test_result_tells_where_accuracy_went_and_how_to_repeat(finished):
     _, printed = finished
-    assert list(printed["stages"]) == ["dense, start", "dense", "finetune, start", "finetune"]
+    assert list(printed["stages"]) == ["dense, start", "dense", "finetune, start", "finetune", "the end"]
     assert [(row["stage"], row["epoch"]) for row in printed["history"]] == [
         ("dense", 1),
         ("dense", 2),
