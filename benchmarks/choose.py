@@ -80,6 +80,8 @@ def _training(rows: Sequence[Mapping[str, Any]], groups: Sequence[Cell]) -> str:
     epochs = sorted({str(row["epochs"]) for row in rows if row.get("epochs") is not None})
     ran = {cell.method for cell in groups}
     words = [f"Epochs after the dense network: {' and '.join(epochs)}."] if epochs else []
+    if any(cell.seeds == 1 for cell in groups):
+        words.append("Where there is one seed, no spread is known and no order is proved.")
     missing = [control for control in CONTROLS if control not in ran]
     if missing:
         words.append(f"Control not run: {', '.join(missing)}.")
