@@ -6,6 +6,7 @@ from netsmith.recipes.deephoyer import deephoyer
 from netsmith.recipes.gradual_magnitude import gradual_magnitude
 from netsmith.recipes.hfp import hfp
 from netsmith.recipes.job import Job, Recipe
+from netsmith.recipes.linear_dependency import linear_dependency
 from netsmith.recipes.magnitude import magnitude
 from netsmith.recipes.random import random
 from netsmith.recipes.rigl import rigl
@@ -18,6 +19,7 @@ __all__ = [
     "deephoyer",
     "gradual_magnitude",
     "hfp",
+    "linear_dependency",
     "magnitude",
     "random",
     "rigl",
