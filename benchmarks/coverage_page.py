@@ -28,7 +28,7 @@ thread.
   every reader of a channel is a weight and no statistic runs across channels, the cut is also compared with
   an oracle that shares no code with the masked run: a copy of the original whose reader weights are zero.
 - **grown**: a channel of the first group that allows it, split into two with zero offset: parameters come,
-  and the outputs move by at most 1e-6.
+  and the outputs (in double precision) move by at most 1e-6.
 - **saved**: written to `.nsm` and loaded again, with bitwise the same outputs.
 - **exported**: the shrunk network as ONNX, run in ONNX Runtime on inputs it was not exported with, within
   1e-3 of PyTorch.

@@ -123,42 +123,48 @@ class Checks:
     def exact(self) -> str:
         if self.small is None:
             return NOT_SHRUNK
-        model, inputs = self._again().double(), tree_map_only(Tensor, _double, self.inputs)
-        self.figures["precision"] = "float64"
-        try:
-            model(*call_arguments(inputs)[0], **call_arguments(inputs)[1])
-        except Exception:  # code that insists on single precision
-            model, inputs = self._again(), self.inputs
-            self.figures["precision"] = "float32"
+        model, inputs, limit = self._double()
+        self.figures["precision"] = "float64" if limit < 1e-6 else "float32"
         small = ns.shrink(model, inputs, ratio=0.5, scope="local")
         graph = ns.trace(model, inputs)
         self.figures["oracle"] = None
         if oracle.applies(graph):
             away = difference(oracle.zeroed_readers(model, graph, small), small, inputs)
             self.figures["oracle"] = away
-            if not away <= (1e-8 if self.figures["precision"] == "float64" else 1e-4):
+            if not away <= limit:
                 return f"differs from the original with zeroed readers by {away:.1e}"
         return "yes"
 
-    def _again(self) -> nn.Module:
-        return built(self.make, self.inputs)[0]
-
     def grown(self) -> str:
-        graph = ns.trace(self.model, self.inputs)
+        model, inputs, _ = self._double()
+        graph = ns.trace(model, inputs)
         if not graph.groups:
             return "nothing to split"
         refused = []
         for group in graph.groups[:GROUPS_TO_SPLIT]:
             try:
-                larger, _ = ns.edits.split(self.model, graph, {group.name: [0]})
+                larger, _ = ns.edits.split(model, graph, {group.name: [0]})
             except ns.errors.EditError as error:
                 refused.append(str(error))
                 continue
-            away = difference(self.model, larger, self.inputs)
+            away = difference(model, larger, inputs)
             if _count(larger) <= self.figures["parameters"]:
                 return "no parameter came"
             return "yes" if away <= 1e-6 else f"outputs moved by {away:.1e}"
         return refused[0]
+
+    def _double(self) -> tuple[nn.Module, Any, float]:
+        """Return the network in double precision where it runs so, its inputs, and how exact it then is."""
+        model, inputs = self._again().double(), tree_map_only(Tensor, _double, self.inputs)
+        args, kwargs = call_arguments(inputs)
+        try:
+            model(*args, **kwargs)
+        except Exception:  # code that insists on single precision
+            return self._again(), self.inputs, 1e-4
+        return model, inputs, 1e-8
+
+    def _again(self) -> nn.Module:
+        return built(self.make, self.inputs)[0]
 
     def saved(self) -> str:
         if self.small is None:

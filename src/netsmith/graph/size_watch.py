@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from netsmith.graph.axes import Dim
 from netsmith.graph.pointers import CLASSES
@@ -31,7 +33,8 @@ class SizeWatch(TorchFunctionMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if not self._tracer.watching:
+        # The sizes that operators and their rules read are not the user's.
+        if not self._tracer.watching or self._tracer.dispatching:
             return function(*args, **kwargs)
         if function == Tensor.shape.__get__ or function is Tensor.size:  # type: ignore[attr-defined]
             return self._sizes(args[0], function(*args, **kwargs), args[1:], kwargs)
@@ -58,6 +61,8 @@ class SizeWatch(TorchFunctionMode):
         try:
             if known is F.rms_norm:  # none of the operators it is made of is given the sizes
                 self._tracer.shaped_by_code(args[0])
+            if isinstance(function, FunctionType):  # Python of PyTorch's own, which need not be followed
+                args, kwargs = tree_map_only(TracedInt, int, (args, kwargs))
             return function(*args, **kwargs)
         finally:
             self._tracer.given = before

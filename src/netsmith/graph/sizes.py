@@ -9,7 +9,7 @@ plain integer at that place was written in the code, and the dimension is frozen
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from netsmith.graph.axes import Dim
@@ -59,6 +59,8 @@ class Observer(Protocol):
     """
 
     valued: list[Source]
+    derived: list[Derived]
+    """What was computed from sizes; what of it comes to no use that is seen was used as a value."""
 
     def found_equal(self, one: Source, other: Source) -> None:
         """The code compared two sizes and they were equal; it may do something else when they are not."""
@@ -127,6 +129,8 @@ NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1, operator.floordiv:
 
 def _derive(operation: Callable[[int, int], int], reflected: bool) -> Callable[[TracedInt, Any], Any]:
     def method(self: TracedInt, other: Any) -> Any:
+        if isinstance(other, float):
+            self.observer.valued.append(self.source)
         if not isinstance(other, int) or isinstance(other, bool):
             return NotImplemented
         if type(other) is int and not reflected and other == NEUTRAL.get(operation):
@@ -134,7 +138,9 @@ def _derive(operation: Callable[[int, int], int], reflected: bool) -> Callable[[
         mine, theirs = self.source, getattr(other, "source", int(other))
         left, right = (theirs, mine) if reflected else (mine, theirs)
         values = (int(other), int(self)) if reflected else (int(self), int(other))
-        return TracedInt(operation(*values), Derived(operation, left, right), self.observer)
+        source = Derived(operation, left, right)
+        self.observer.derived.append(source)
+        return TracedInt(operation(*values), source, self.observer)
 
     return method
 
@@ -182,6 +188,29 @@ def dims_in(source: Source) -> list[Dim]:
     if isinstance(source, Derived):
         return dims_in(source.left) + dims_in(source.right)
     return []
+
+
+def vanished(derived: list[Derived], used: Iterable[Source]) -> list[Source]:
+    """Return what was computed from sizes and is in nothing that was used.
+
+    A number on the left of an operator does not ask the size on its right: ``2.0 / size`` goes unseen.
+    """
+    seen: set[int] = set()
+
+    def see(source: Source) -> None:
+        if isinstance(source, Derived) and id(source) not in seen:
+            seen.add(id(source))
+            see(source.left)
+            see(source.right)
+
+    for source in used:
+        see(source)
+    lost: list[Source] = []
+    for source in reversed(derived):  # the outermost comes last
+        if id(source) not in seen:
+            lost.append(source)
+            see(source)
+    return lost
 
 
 def attributes_in(source: Source) -> set[Attribute]:

@@ -18,7 +18,7 @@ from netsmith.graph.known_values import placed
 from netsmith.graph.operation import Operation, Read
 from netsmith.graph.own_rules import OwnRules
 from netsmith.graph.pointers import Pointers
-from netsmith.graph.sizes import FITTED, WRITTEN, Requirement, Source, TracedInt
+from netsmith.graph.sizes import FITTED, WRITTEN, Derived, Requirement, Source, TracedInt
 from netsmith.graph.stand_ins import stand_in
 from netsmith.graph.traced_attributes import is_torch_module
 from netsmith.layers.multihead_attention import MultiheadAttention
@@ -65,6 +65,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.home: torch.device | None = None
         """On ``meta``, the device of what has values all the same."""
         self.watching = True
+        self.dispatching = False
         self.module_names = {id(module): name for name, module in anatomy.modules.items()}
         self.constraints = Constraints()
         self.operations: list[Operation] = []
@@ -72,6 +73,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.used: set[str] = set()
         self.requirements: list[Requirement] = []
         self.valued: list[Source] = []
+        self.derived: list[Derived] = []
         self.compared: list[tuple[Source, Source]] = []
         self.apart: list[tuple[Source, Source]] = []
         self.watches_objects = True
@@ -236,9 +238,15 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
         if not self.watching:
-            return function(*args, **kwargs)
+            return function(*args, **(kwargs or {}))
+        self.dispatching = True
+        try:
+            return self._dispatched(function, args, kwargs or {})
+        finally:
+            self.dispatching = False
+
+    def _dispatched(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         packet = function.overloadpacket
         operation = Operation(len(self.operations), operator_name(packet), self._module_stack[-1])
         if operation.name == "as_strided_":  # afterwards nobody could tell

@@ -18,6 +18,7 @@ from netsmith.graph.own_rules import OwnRule, OwnRules, Target, own_rules
 from netsmith.graph.rules import RULES, fallback
 from netsmith.graph.running import run_for_real, run_on_meta
 from netsmith.graph.size_relations import equal_sizes, used_as_values, without_structure
+from netsmith.graph.sizes import vanished
 from netsmith.graph.solve import Solution, solve
 from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import Tracer
@@ -119,7 +120,10 @@ def _solved(tracer: Tracer) -> Solution:
         for leaf, dim in tracer.leaves.items():
             if leaf.tensor == name:
                 constraints.freeze(dim, reason)
-    for dim in used_as_values(tracer.valued, tracer.requirements):
+    used = [requirement.source for requirement in tracer.requirements]
+    used += [source for pair in (*tracer.compared, *tracer.apart) for source in pair]
+    lost = vanished(tracer.derived, [*used, *tracer.valued])
+    for dim in used_as_values([*tracer.valued, *lost], tracer.requirements):
         constraints.freeze(dim, "the code computes with its size")
     for dim in without_structure(tracer.requirements):
         constraints.freeze(dim, "the code computes another size from it")

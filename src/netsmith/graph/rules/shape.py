@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import gcd
 from typing import Any
 
+from torch import Tensor
+
 from netsmith.graph.axes import Axes, Dim, fixed, product
 from netsmith.graph.rules.indexing import unknown
 from netsmith.graph.tracer import FROM_CONSTANT, Call, Tracer
@@ -169,7 +171,7 @@ def repeat(tracer: Tracer, call: Call) -> Axes:
     return tuple(
         tracer.made_here(times, position)
         if dim.size == 1 and times > 1
-        else product([fixed(times, "a tiled dimension"), dim])
+        else product([tracer.sized_by_code(fixed(times, "a tiled dimension"), position), dim])
         for position, (times, dim) in enumerate(zip(repeats, axes, strict=True))
     )
 
@@ -185,7 +187,18 @@ def restride(tracer: Tracer, call: Call) -> Any:
     return unknown(tracer, call)
 
 
+def set_(tracer: Tracer, call: Call) -> Axes:
+    """``set_(tensor, source)``: the tensor becomes another; without a source an empty one, to free memory."""
+    source = call.args[1] if len(call.args) == 2 else None
+    if isinstance(source, Tensor):
+        return tracer.axes(source)
+    for dim in (dim for tensor in call.tensors[1:] for dim in tracer.axes(tensor)):
+        tracer.freeze(dim, "laid out anew in memory")
+    return tuple(fixed(size, "laid out anew in memory") for size in call.output.shape)
+
+
 RULES = {
+    "set_": set_,
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias", "view_copy"), view),
     **dict.fromkeys(("permute", "permute_copy"), permute),
     **dict.fromkeys(("t", "transpose", "t_", "transpose_"), transpose),
