@@ -138,3 +138,25 @@ def test_keep_that_does_not_fit_is_refused(keep, message):
     model = make()
     with pytest.raises(NetsmithError, match=message):
         remove(model, ns.trace(model, X), keep)
+
+
+class KeepsOutputs(nn.Module):
+    """Keeps what it put out, also inside a list, as networks with several outputs do."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 2)
+        self.kept, self.latest = [None], None
+
+    def forward(self, x):
+        self.latest = self.last(self.first(x).relu())
+        self.kept[0] = self.latest * 2
+        return self.latest
+
+
+def test_a_model_that_kept_something_from_a_run_with_gradients_is_cut():
+    model, x = KeepsOutputs(), torch.randn(3, 4)
+    model(x)
+    small = ns.shrink(model, x, ratio=0.5)
+    assert small.first.out_features == 4
+    assert model.latest.grad_fn is not None

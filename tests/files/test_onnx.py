@@ -137,6 +137,19 @@ def test_sizes_that_depend_on_values_are_exported(tmp_path: Path) -> None:
     assert result.difference < 1e-5
 
 
+class Counted(nn.Module):
+    """How many rows each kind has, for as many kinds as another input says."""
+
+    def forward(self, kind: Tensor, other: Tensor) -> Tensor:
+        counts = torch.bincount(kind, minlength=torch.bincount(other).numel())
+        return counts[kind].float()
+
+
+def test_counts_of_a_length_that_depends_on_values_are_exported(tmp_path: Path) -> None:
+    inputs = torch.tensor([0, 2, 2, 1]), torch.tensor([0, 5, 2, 3])
+    assert export(Counted(), inputs, tmp_path / "a.onnx", dynamic_batch=False).difference == 0
+
+
 def test_relative_difference() -> None:
     inf, nan = float("inf"), float("nan")
     assert relative(torch.tensor([1.0, -4.0]), torch.tensor([1.5, -4.0])) == 0.125

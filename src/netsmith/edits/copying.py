@@ -21,7 +21,7 @@ def copy_with(model: nn.Module, modules: Iterable[nn.Module], replaced: Mapping[
     Modules that copy themselves in a way of their own still do.
     """
     modules = list(modules)
-    memo: dict[int, Any] = {**_compressed(modules), **replaced}
+    memo: dict[int, Any] = {**_compressed(modules), **_computed(modules), **replaced}
     plain = [module for module in modules if _copies_as_usual(type(module))]
     copies = []
     for module in plain:
@@ -37,6 +37,21 @@ def copy_with(model: nn.Module, modules: Iterable[nn.Module], replaced: Mapping[
         # Copying a program's signature makes PyTorch use what it has deprecated itself.
         warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
         return copy.deepcopy(model, memo)
+
+
+def _computed(modules: list[nn.Module]) -> dict[int, Tensor]:
+    """Return copies of what modules keep from a run with gradients, which ``copy.deepcopy`` cannot make."""
+    kept: list[Any] = []
+    for module in modules:
+        for value in vars(module).values():
+            if type(value) in (list, tuple, set):
+                kept.extend(value)
+            elif isinstance(value, dict):
+                kept.extend(value.values())
+            else:
+                kept.append(value)
+    tensors = (item for item in kept if isinstance(item, Tensor) and item.grad_fn is not None)
+    return {id(tensor): tensor.detach().clone() for tensor in tensors}
 
 
 def _compressed(modules: list[nn.Module]) -> dict[int, Tensor]:

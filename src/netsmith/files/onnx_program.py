@@ -51,11 +51,20 @@ def _asks_for_a_value(error: BaseException | None) -> bool:
 
 
 def _translations() -> dict[Any, Any]:
-    """Return ONNX for the operators that PyTorch's exporter lacks."""
-    from onnxscript.function_libs.torch_lib.ops.core import aten_sort
+    """Return ONNX for the operators that PyTorch's exporter lacks, or has for written-down sizes only."""
+    from onnxscript import opset18 as op
+    from onnxscript.function_libs.torch_lib.ops.core import aten_bincount, aten_sort
 
     def stable_sort(self: Any, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:
         # TopK gives the lower index first where values are equal: it is stable.
         return aten_sort(self, dim, descending)
 
-    return {torch.ops.aten.sort.stable: stable_sort}
+    def bincount(self: Any, weights: Any = None, minlength: Any = 0) -> Any:
+        if isinstance(minlength, int):
+            return aten_bincount(self, weights, minlength)
+        counts = aten_bincount(self, weights, 0)
+        wanted = op.Reshape(minlength, op.Constant(value_ints=[1]))
+        missing = op.Max(op.Sub(wanted, op.Shape(counts)), op.Constant(value_ints=[0]))
+        return op.Concat(counts, op.Expand(op.Constant(value_int=0), missing), axis=0)
+
+    return {torch.ops.aten.sort.stable: stable_sort, torch.ops.aten.bincount.default: bincount}
