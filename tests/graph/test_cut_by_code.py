@@ -177,3 +177,40 @@ class Padded(nn.Module):
 
 def test_width_padded_to_a_written_one_stays():
     assert sizes_after_halving(Padded) == [2]
+
+
+class Positions(nn.Module):
+    """A table of positions and its buffer, longer than the input of this run."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.first, self.head = nn.Parameter(torch.randn(12, 8)), nn.Linear(6, 8), nn.Linear(8, 2)
+        self.register_buffer("places", torch.arange(12)[None])
+
+    def forward(self, x):
+        places = self.places[:, : x.shape[1]]
+        return self.head(self.first(x) + self.table[: x.shape[1]] + places[..., None].to(x.dtype))
+
+
+def test_positions_that_only_longer_inputs_reach_stay():
+    assert sizes_after_halving(Positions) == [8]
+    reason = ns.trace(Positions().double(), X).frozen["table", 0]
+    assert reason in ("no slice takes it in this run, another run may", "sliced at a fixed position")
+
+
+class OnlyABuffer(nn.Module):
+    """A buffer is added up with itself: it could shrink, but nothing would be gained."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.head = nn.Linear(6, 8), nn.Linear(8, 2)
+        self.register_buffer("waves", torch.randn(5))
+
+    def forward(self, x):
+        return self.head(self.first(x).relu()) * (self.waves * self.waves.flip(0)).sum()
+
+
+def test_groups_have_weights():
+    graph = ns.trace(OnlyABuffer().double(), X)
+    assert [group.size for group in graph.groups] == [8]
+    assert graph.frozen["waves", 0] == "no parameter goes with it"

@@ -23,6 +23,7 @@ from netsmith.graph.solve import Solution, stack
 
 COUNTS = frozenset((torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64))
 NEVER_USED = "never used in the forward pass"
+NO_WEIGHT = "no parameter goes with it"
 
 
 class StructureGraph:
@@ -57,7 +58,11 @@ class StructureGraph:
         self._roles = roles
         self._used = used
         self._resolved: dict[tuple[int, ...], tuple[Elements, tuple[Elements, ...]]] = {}
-        self.groups = self._group(parts)
+        groups = self._group(parts)
+        self.groups = [group for group in groups if self.parameters & {s.tensor for s in group.slices}]
+        self._weightless = {
+            Leaf(s.tensor, s.dim) for group in groups if group not in self.groups for s in group.slices
+        }
         self._by_name = {group.name: group for group in self.groups}
         members = np.full(self._channel_count, False)
         for group in self.groups:
@@ -81,7 +86,7 @@ class StructureGraph:
         return {
             (leaf.tensor, leaf.dim): NEVER_USED
             if leaf.tensor not in self._used
-            else self._solution.reason(dim)
+            else (NO_WEIGHT if leaf in self._weightless else self._solution.reason(dim))
             for leaf, dim in self._leaves.items()
             if (leaf.tensor, leaf.dim) not in owned and dim.size > 1
         }

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -75,6 +77,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.valued: list[Source] = []
         self.derived: list[Derived] = []
         self.compared: list[tuple[Source, Source]] = []
+        self.taken: dict[int, tuple[Dim, NDArray[np.bool_]]] = {}
+        """Dimensions that were sliced, with the indices that were taken."""
         self.apart: list[tuple[Source, Source]] = []
         self.watches_objects = True
         self.objects_written = False
@@ -154,6 +158,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         count = sum(isinstance(slot, str) and slot.startswith("normalized_shape.") for slot in self.given)
         for position, axis in enumerate(self.axes(tensor)[-count:]):
             self.sized_by_code(axis, f"normalized_shape.{position}")
+
+    def take(self, axis: Dim, where: slice) -> None:
+        """Note that a slice takes these indices of a dimension; those that none takes will stay."""
+        if axis.owners:
+            self.taken.setdefault(id(axis), (axis, np.zeros(axis.size, dtype=bool)))[1][where] = True
 
     def size_follows(self, size: TracedInt, axis: Dim) -> None:
         """Note that a size the code computed is that of a dimension."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
+import numpy as np
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from netsmith.contracts import Inputs
 from netsmith.errors import NetsmithError, TraceError
 from netsmith.graph.anatomy import Anatomy, collection_paused
-from netsmith.graph.axes import Dim, Leaf
+from netsmith.graph.axes import Dim, Leaf, take
 from netsmith.graph.grouping import Role
 from netsmith.graph.own_calls import RuleError, own_operators
 from netsmith.graph.own_rules import OwnRule, OwnRules, Target, own_rules
@@ -24,6 +25,8 @@ from netsmith.graph.structure import StructureGraph
 from netsmith.graph.tracer import Tracer
 from netsmith.graph.uncuttable import uncuttable
 from netsmith.wrappers import network
+
+NOT_TAKEN = "no slice takes it in this run, another run may"
 
 
 @collection_paused()
@@ -127,6 +130,8 @@ def _solved(tracer: Tracer) -> Solution:
         constraints.freeze(dim, "the code computes with its size")
     for dim in without_structure(tracer.requirements):
         constraints.freeze(dim, "the code computes another size from it")
+    for axis, taken in tracer.taken.values():
+        constraints.freeze(take(axis, np.flatnonzero(~taken)), NOT_TAKEN)
     solution = solve(constraints)
     # Where owners differ only in order, counts are equal whatever goes; elsewhere equal indices make them so.
     unequal = _spanning(solution, equal_sizes(tracer.requirements, tracer.compared))

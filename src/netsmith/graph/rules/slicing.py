@@ -61,6 +61,7 @@ def slice_(tracer: Tracer, call: Call) -> Axes:
     dim = int(call.argument(1, "dim", 0)) % len(axes)
     axis, size = axes[dim], call.output.shape[dim]
     if size == axis.size:
+        tracer.take(axis, slice(None))
         axes[dim] = tracer.sized_by_code(axis, "length")
         return tuple(axes)
     start, end = call.argument(2, "start") or 0, call.argument(3, "end")
@@ -71,6 +72,7 @@ def slice_(tracer: Tracer, call: Call) -> Axes:
         return tuple(axes)
     for name, position in (("start", start), ("end", end)):
         _cut_at(tracer, axis, position, ("cut", dim, name))
+    tracer.take(axis, slice(start, end))
     axes[dim] = tracer.sized_by_code(_part(tracer, axis, slice(start, end)), "length")
     return tuple(axes)
 
