@@ -162,7 +162,7 @@ def digits(evidence: Evidence) -> None:
         )
     for claim, score, stay, folded, reference in (
         ("50-20, residuals alone: accuracy", plain, (50, 20), True, "97.4"),
-        ("50-20, same units without compensation: accuracy", weighted, (50, 20), False, "71"),
+        ("50-20, units scored anew and not compensated: accuracy", weighted, (50, 20), False, "71"),
         ("50-20, by magnitude without compensation: accuracy", scores.magnitude, (50, 20), False, "44"),
         ("50-20, by magnitude, compensated: accuracy", scores.magnitude, (50, 20), True, "-"),
         ("20-10, residuals times weights: accuracy", weighted, (20, 10), True, "95.6"),

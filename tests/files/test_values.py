@@ -84,6 +84,7 @@ def typed(value: Any) -> Any:
     return type(value), value
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of an example, by hypothesis itself
 @settings(max_examples=60, deadline=None)
 @given(plain)
 def test_plain_data_comes_back_with_its_types(value: Any) -> None:
