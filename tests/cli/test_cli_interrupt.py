@@ -12,7 +12,12 @@ import netsmith as ns
 
 def test_ctrl_c_then_resume_ends_in_the_same_bits(run, small, tmp_path):
     flags = (*small, "--epochs", "60", "--dense-epochs", "2")
-    command = [sys.executable, "-m", "netsmith", *flags, "--out", "stopped"]
+    # What is started in the background of a script ignores Ctrl-C unless it says otherwise.
+    heeding = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from netsmith.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", heeding, *flags, "--out", "stopped"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         said = []
         for line in process.stderr:
