@@ -85,8 +85,8 @@ def architectures() -> Iterator[tuple[str, Callable[[], nn.Module], Any]]:
     person = torch.full((2,), 3)
     yield "voca8flame", lambda: get_model("voca8flame"), (torch.randn(2, 1, 16, 29), person.float())
     yield "nvpattexp116bazel76", lambda: get_model("nvpattexp116bazel76"), (torch.randn(2, 8, 16, 29), person)
-    faces = torch.full((2, 76), 3.0)
-    yield "visemenet20", lambda: get_model("visemenet20"), (torch.randn(2, 8, 195), faces)
+    faces = torch.full((34, 76), 3.0)
+    yield "visemenet20", lambda: get_model("visemenet20"), (torch.randn(34, 8, 195), faces)
 
 
 def _native(name: str) -> Callable[[], torch.Tensor]:
