@@ -2,7 +2,8 @@
 
 This is the reference every cut is checked against. Each operator that sums over channels reads the removed
 ones as zero (their readers are zeroed, not their producers: a sigmoid of zero is not zero), and each
-statistic across channels is taken over the survivors.
+statistic across channels is taken over the survivors. So is a convolution along channels: its kernel slides
+over those that are left.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ LAYOUT = frozenset(
 ON_SURVIVORS = frozenset(
     {
         "native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm",
-        "_softmax", "_safe_softmax", "_log_softmax",
+        "_softmax", "_safe_softmax", "_log_softmax", "convolution", "im2col",
     }
 )  # fmt: skip
-"""Operators that are run on the indices that stay where they normalise across channels."""
+"""Operators that are run on the indices that stay where they normalise or slide a kernel across channels."""
 
 
 class OtherOperatorsError(TraceError):

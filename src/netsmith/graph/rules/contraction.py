@@ -8,7 +8,7 @@ from torch import Tensor
 
 from netsmith.graph.axes import Axes, Dim, fixed, product
 from netsmith.graph.rules.elementwise import broadcast
-from netsmith.graph.rules.spatial import WINDOW
+from netsmith.graph.rules.spatial import WINDOW, keeps_length, slide_over
 from netsmith.graph.tracer import Call, Tracer
 
 
@@ -29,10 +29,7 @@ def convolution(tracer: Tracer, call: Call) -> Axes:
     operation.kind = "conv"
     batch, channels, *space = tracer.axes(tensor)
     first, second, *kernel = tracer.axes(weight)
-    space = [
-        _slide(tracer, dim, size, still)
-        for dim, size, still in zip(space, call.output.shape[2:], _still(call), strict=True)
-    ]
+    space = [_slide(tracer, call, place) for place in range(len(space))]
     for dim in kernel:
         tracer.freeze(dim, "the extent of a convolution kernel")
     tracer.produce((second if transposed else first).leaf)
@@ -67,20 +64,19 @@ def convolution(tracer: Tracer, call: Call) -> Axes:
     return (batch, out, *space)
 
 
-def _still(call: Call) -> list[bool]:
-    """Say of each dimension of space whether its window is one index that stays where it is."""
-    _, weight, _, stride, padding, _, _, more, _ = call.args[:9]
-    return [
-        kernel == stride[i % len(stride)] == 1 and padding[i % len(padding)] == more[i % len(more)] == 0
-        for i, kernel in enumerate(weight.shape[2:])
-    ]
-
-
-def _slide(tracer: Tracer, dim: Dim, size: int, still: bool) -> Dim:
-    if still and dim.owners:
+def _slide(tracer: Tracer, call: Call, place: int) -> Dim:
+    """Say what becomes of one dimension of space; it passes where its window is one index that stays."""
+    tensor, weight, _, stride, padding, dilation, _, more, _ = call.args[:9]
+    kernel = weight.shape[2 + place]
+    step, zeros, spread, added = (values[place % len(values)] for values in (stride, padding, dilation, more))
+    kept = added == 0 and keeps_length(kernel, step, zeros, spread)
+    dim = tracer.axes(tensor)[2 + place]
+    if kept and kernel == 1 and dim.owners:
         return dim.without_leaf()
+    if kept and weight.shape[:2] == (1, 1):
+        return slide_over(tracer, call, 2 + place)
     tracer.freeze(dim, WINDOW)
-    return fixed(size, WINDOW)
+    return fixed(call.output.shape[2 + place], WINDOW)
 
 
 def _grouped(

@@ -64,15 +64,38 @@ def channel_shuffle(tracer: Tracer, call: Call) -> Axes:
     return tuple(axes)
 
 
+def keeps_length(kernel: int, step: int, zeros: int, spread: int) -> bool:
+    """Whether there is one window around every index, filled up with as many zeros on either side."""
+    return step == 1 and 2 * zeros == spread * (kernel - 1)
+
+
+def slide_over(tracer: Tracer, call: Call, dim: int) -> Dim:
+    """One kernel slides over a dimension of the first argument, with a window around every index.
+
+    Channels that a weight makes have no order but the one that training gave them, as in channel attention:
+    when some go, the windows are over those that are left. Anything else stays.
+    """
+    axis = tracer.axes(call.args[0])[dim]
+    if not tracer.made_by_a_weight(axis):
+        tracer.freeze(axis, WINDOW)
+        return fixed(axis.size, WINDOW)
+    tracer.read(call, call.args[0], dim, statistic=True)
+    return axis.without_leaf()
+
+
 def im2col(tracer: Tracer, call: Call) -> Axes:
     """Patches: channels × window positions, one column per place."""
-    lead: tuple[Dim, ...]
-    *rest, channels, height, width = tracer.axes(call.args[0])
-    lead = tuple(rest)
-    for dim in (height, width):
-        tracer.freeze(dim, WINDOW)
-    window = [fixed(int(size), WINDOW) for size in call.args[1]]
-    return (*lead, product([channels, *window]), fixed(call.output.shape[-1], WINDOW))
+    tensor, kernel, dilation, padding, stride = call.args[:5]
+    *rest, channels, height, width = tracer.axes(tensor)
+    window = [fixed(int(size), WINDOW) for size in kernel]
+    kept = [keeps_length(*sizes) for sizes in zip(kernel, stride, padding, dilation, strict=True)]
+    if channels.size == 1 and all(kept):
+        places = product([slide_over(tracer, call, dim) for dim in (tensor.dim() - 2, tensor.dim() - 1)])
+    else:
+        for dim in (height, width):
+            tracer.freeze(dim, WINDOW)
+        places = fixed(call.output.shape[-1], WINDOW)
+    return (*rest, product([channels, *window]), places)
 
 
 def unfold(tracer: Tracer, call: Call) -> Axes:
