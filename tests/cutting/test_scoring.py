@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import netsmith as ns
-from netsmith.errors import EditError, ScoreWarning
+from netsmith.errors import EditError, ScoreWarning, UnknownNameError
 
 X = torch.zeros(1, 4)
 
@@ -62,3 +62,10 @@ def test_score_that_tells_channels_apart_is_not_talked_about(model):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ns.shrink(model, X, ratio=0.9)
+
+
+def test_a_budget_may_be_text(model):
+    small = ns.shrink(model, X, budget="macs=0.5,params=0.9")
+    assert str(small) == str(ns.shrink(model, X, budget=ns.Budget(macs=0.5, params=0.9)))
+    with pytest.raises(UnknownNameError, match="unknown budget 'mac'; did you mean macs"):
+        ns.shrink(model, X, budget="mac=0.5")

@@ -36,7 +36,7 @@ def shrink(
     model: nn.Module,
     inputs: Inputs,
     *,
-    budget: Budget | None = None,
+    budget: Budget | str | None = None,
     ratio: float | None = None,
     score: Score | Mapping[str, Tensor] = magnitude,
     loss: Loss | None = None,
@@ -60,7 +60,7 @@ def shrink(
         model: any module that runs on ``inputs``; untouched unless ``inplace``. What ``torch.compile``,
             ``DataParallel`` or ``DistributedDataParallel`` wraps is looked through, and handed back plain.
         inputs: one tensor, a tuple of positional arguments, or a dict of keyword arguments.
-        budget: what the smaller model may cost, counted for ``inputs``.
+        budget: what the smaller model may cost, counted for ``inputs``; text is read, ``"macs=0.5"``.
         ratio: instead of a budget, the share of channels to remove, in [0, 1).
         score: a score, or its result: one tensor ``[size]`` per group.
         loss: ``model -> scalar`` for scores that need data.
@@ -103,6 +103,7 @@ def shrink(
     """
     if (budget is None) == (ratio is None):
         raise BudgetError("shrink needs either budget=Budget(...) or ratio=(share of channels to remove)")
+    budget = Budget.parse(budget) if isinstance(budget, str) else budget
     if ratio is not None and not 0 <= ratio < 1:
         raise BudgetError(f"ratio={ratio} must be a share of channels to remove, at least 0 and below 1")
     if scope not in ("global", "local"):
