@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import pairwise
 from statistics import mean, stdev
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from common import Evidence
 from netsmith.clock import Clock
 from netsmith.masks import hold
 from netsmith.sparsity import (
+    GradualPruning,
     Point,
     SparseTraining,
     erdos_renyi_kernel,
@@ -125,25 +127,29 @@ def train(
     *,
     masks: dict[str, Tensor] | None = None,
     rigl: dict[str, Tensor] | None = None,
+    gradual: GradualPruning | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> None:
-    """Plain loop: Adam, cosine schedule, batches of 64."""
+    """Plain loop: Adam unless another is given, cosine schedule, batches of 64."""
     x, y = data[:2]
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    if optimizer is None:
+        optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     per_epoch = -(-len(x) // 64)
-    sparse = None if rigl is None else SparseTraining(model, rigl, every=20, optimizer=optimizer)
-    held = None if masks is None else hold(model, masks)
-    with sparse or nullcontext(), held or nullcontext():
+    keeping: Any = gradual
+    if masks is not None:
+        keeping = hold(model, masks)
+    elif rigl is not None:
+        keeping = SparseTraining(model, rigl, every=20, optimizer=optimizer)
+    with keeping or nullcontext():
         for epoch in range(epochs):
             for number, index in enumerate(torch.randperm(len(x), generator=generator).split(64), 1):
                 optimizer.zero_grad()
                 nn.functional.cross_entropy(model(x[index]), y[index]).backward()
                 optimizer.step()
-                if held is not None:
-                    held()
-                if sparse is not None:
-                    sparse(model, Clock(epoch * per_epoch + number, per_epoch, epochs))
+                if keeping is not None:
+                    keeping(model, Clock(epoch * per_epoch + number, per_epoch, epochs))
             schedule.step()
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from _sparsity_survey_digits import table
 from _sparsity_survey_growth import growth
+from _sparsity_survey_remedies import remedies
 from common import Evidence
 from netsmith.clock import Clock
 from netsmith.sparsity import (
@@ -42,6 +43,7 @@ def main() -> int:
         growth(evidence)
         if evidence.full:
             table(evidence)
+            remedies(evidence)
     return evidence.status
 
 
