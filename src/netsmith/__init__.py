@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from netsmith import (
+        analysis,
         cost,
         drivers,
         edits,
@@ -65,6 +66,7 @@ _VERBS = {
 
 __all__ = [
     "Budget",
+    "analysis",
     "as_program",
     "compare",
     "compress",
