@@ -15,6 +15,7 @@ MAKERS = {
     "InformationGain": lambda: ns.scores.InformationGain(X),
     "LinearDependency": lambda: ns.scores.LinearDependency(),
     "Random": lambda: ns.scores.Random(torch.Generator().manual_seed(0)),
+    "Shapley": lambda: ns.scores.Shapley(coalitions=2),
     "SynFlow": lambda: ns.scores.SynFlow(X),
     "grasp": lambda: ns.scores.grasp,
     "magnitude": lambda: ns.scores.magnitude,

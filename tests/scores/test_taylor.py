@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import netsmith as ns
-from netsmith.scores.information_gain import without
+from netsmith.scores.masked_reads import masked_reads, one_less
 from netsmith.scores.taylor import taylor, taylor_elements
 
 
@@ -30,7 +30,9 @@ def test_it_is_exact_for_readers_in_which_the_loss_is_linear() -> None:
     found = taylor(model, loss, graph)
     for group in graph.groups:
         for channel in range(group.size):
-            removed = torch.func.functional_call(model, without(model, group, channel), (X,)).sum()
+            removed = torch.func.functional_call(
+                model, masked_reads(model, group, one_less(group, channel)), (X,)
+            ).sum()
             gap = float((removed - before).detach().abs())
             assert found[group.name][channel] == pytest.approx(gap, rel=1e-9)
 

@@ -52,7 +52,8 @@ def feature_shapley(
     Example:
         >>> model = nn.Linear(2, 2, bias=False)
         >>> _ = nn.init.eye_(model.weight)
-        >>> feature_shapley(model, torch.tensor([3.0, 4.0]), torch.zeros(2), target=1).values.tolist()
+        >>> owed, _ = feature_shapley(model, torch.tensor([3.0, 4.0]), torch.zeros(2), target=1)
+        >>> [round(float(value), 9) for value in owed]
         [0.0, 4.0]
     """
     if output not in ("logit", "probability"):

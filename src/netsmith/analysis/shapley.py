@@ -94,7 +94,7 @@ def shapley(
 
     Example:
         >>> values, errors = shapley(lambda s: s.double() @ torch.tensor([1.0, 2.0, 3.0]).double(), 3)
-        >>> values.tolist()
+        >>> [round(float(value), 9) for value in values]
         [1.0, 2.0, 3.0]
     """
     if method not in get_args(Method):

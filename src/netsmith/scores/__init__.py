@@ -12,6 +12,7 @@ grasp                 a loss               1 forward, 1 backward, 1 through that
 wanda                 a loss               1 forward
 LinearDependency      a loss               1 forward, then d³ operations per group of d channels
 InformationGain       samples              1 forward, 1 backward per class
+Shapley               a loss               16 forwards per channel (two per coalition)
 ====================  ===================  ================================================================
 
 Single weights are scored, for masks, by ``<score>_elements`` in the same files; all
@@ -24,6 +25,7 @@ from netsmith.scores.linear_dependency import LinearDependency
 from netsmith.scores.magnitude import magnitude
 from netsmith.scores.movement import movement
 from netsmith.scores.random import Random
+from netsmith.scores.shapley import Shapley
 from netsmith.scores.snip import snip
 from netsmith.scores.synflow import SynFlow
 from netsmith.scores.taylor import taylor
@@ -33,6 +35,7 @@ __all__ = [
     "InformationGain",
     "LinearDependency",
     "Random",
+    "Shapley",
     "SynFlow",
     "grasp",
     "magnitude",

@@ -34,7 +34,7 @@ def gradients(
         NetsmithError: no loss, or one that is no scalar tensor.
     """
     weights = weights_of(model)
-    value = _called(model, loss, score)
+    value = value_of(model, loss, score)
     if not value.requires_grad:
         raise NetsmithError(
             f"the loss for the score {score} does not depend on the weights; expected one with gradients"
@@ -47,7 +47,7 @@ def gradients(
 def forward(model: nn.Module, loss: Loss | None, score: str) -> None:
     """Run the model once, as the loss runs it, in evaluation mode and without gradients."""
     with evaluating(model), torch.no_grad():
-        _called(model, loss, score)
+        value_of(model, loss, score)
 
 
 @contextmanager
@@ -86,7 +86,12 @@ def by_channel(
     return totals
 
 
-def _called(model: nn.Module, loss: Loss | None, score: str) -> Tensor:
+def value_of(model: nn.Module, loss: Loss | None, score: str) -> Tensor:
+    """Return the loss of a model, checked to be a scalar.
+
+    Raises:
+        NetsmithError: no loss, or one that is no scalar tensor.
+    """
     if loss is None:
         raise NetsmithError(
             f"the score {score} needs data and got no loss; give loss=lambda model: ... for one batch"

@@ -14,8 +14,9 @@ from netsmith.calling import call_arguments
 from netsmith.cards import card
 from netsmith.contracts import Inputs, Loss
 from netsmith.errors import NetsmithError
-from netsmith.graph import Group, StructureGraph
+from netsmith.graph import StructureGraph
 from netsmith.modes import evaluating
+from netsmith.scores.masked_reads import masked_reads, one_less
 from netsmith.scores.reader_gates import (
     Gradient,
     SamplesNotFirstError,
@@ -114,7 +115,7 @@ class InformationGain:
         total = _zeros(model, graph)
         for group in graph.groups:
             for channel in range(group.size) if readers(group) else ():
-                masked = without(model, group, channel)
+                masked = masked_reads(model, group, one_less(group, channel))
                 for batch, reference in zip(batches, references, strict=True):
                     log_p = self._log_p(model, masked, batch)
                     total[group.name][channel] += F.kl_div(log_p, reference, reduction="sum", log_target=True)
@@ -171,16 +172,6 @@ class InformationGain:
                 "information gain needs a model whose output is logits [samples, ..., classes]"
             )
         return F.log_softmax(output / self.temperature, dim=-1)
-
-
-def without(model: nn.Module, group: Group, channel: int) -> dict[str, Tensor]:
-    """Return the tensors that read one channel of a group, zero where they do."""
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    masked: dict[str, Tensor] = {}
-    for one in readers(group):
-        fresh = masked.setdefault(one.tensor, tensors[one.tensor].detach().clone())
-        fresh.index_fill_(one.dim, one.index[channel].to(fresh.device), 0.0)
-    return masked
 
 
 def _zeros(model: nn.Module, graph: StructureGraph) -> dict[str, Tensor]:
