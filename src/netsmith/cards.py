@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from netsmith.errors import BudgetError
+
+if TYPE_CHECKING:
+    from netsmith.cost import Budget
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -21,6 +26,8 @@ class Card:
     """How this implementation differs from the paper."""
     budgets: tuple[str, ...] = ()
     """Kinds of budget that a recipe can serve; all of them if empty."""
+    counting: str = ""
+    """What such a budget counts, where it is not what :class:`netsmith.Budget` says."""
 
 
 def card(
@@ -30,11 +37,30 @@ def card(
     venue: str = "",
     differs: str = "nothing known",
     budgets: tuple[str, ...] = (),
+    counting: str = "",
 ) -> Callable[[Method], Method]:
     """Attach a :class:`Card` to a class or function; it only annotates, nothing is registered."""
 
     def annotate(method: Method) -> Method:
-        method.__card__ = Card(title, paper, venue, differs, budgets)  # type: ignore[attr-defined]
+        method.__card__ = Card(title, paper, venue, differs, budgets, counting)  # type: ignore[attr-defined]
         return method
 
     return annotate
+
+
+def require_served(method: object, budget: Budget, name: str) -> None:
+    """Refuse a budget of a kind that a method's card does not list.
+
+    Raises:
+        BudgetError: names the kinds that were asked for, and those that the method serves.
+    """
+    card: Card | None = getattr(method, "__card__", None)
+    if card is None or not card.budgets:
+        return
+    beyond = [kind for kind in budget.kinds if kind not in card.budgets]
+    if beyond:
+        counting = f" ({card.counting})" if card.counting else ""
+        raise BudgetError(
+            f"method {name!r} cannot serve a budget in {' and '.join(beyond)}; it serves "
+            f"{', '.join(card.budgets)}{counting}: give one of these, or choose another method"
+        )

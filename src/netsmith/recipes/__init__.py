@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netsmith.recipes.accelerated_imp import accelerated_imp
 from netsmith.recipes.deephoyer import deephoyer
 from netsmith.recipes.gradual_magnitude import gradual_magnitude
 from netsmith.recipes.hfp import hfp
@@ -16,6 +17,7 @@ from netsmith.recipes.structured_projections import structured_projections
 __all__ = [
     "Job",
     "Recipe",
+    "accelerated_imp",
     "deephoyer",
     "gradual_magnitude",
     "hfp",

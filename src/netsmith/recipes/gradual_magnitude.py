@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from netsmith.cards import card
+from netsmith.cards import card, require_served
 from netsmith.errors import NetsmithError
-from netsmith.recipes.nonzeros import density_for, note_nonzeros
+from netsmith.recipes.nonzeros import COUNTING, density_for, note_nonzeros
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         "once, as the network is trained already"
     ),
     budgets=("params",),
+    counting=COUNTING,
 )
 def gradual_magnitude(job: Job) -> nn.Module:
     """Return the model with its smallest weights at zero, pruned along a cubic ramp.
@@ -47,6 +48,7 @@ def gradual_magnitude(job: Job) -> nn.Module:
         raise NetsmithError(
             f"option ramp is {settings['ramp']}; expected the share of epochs, above 0 up to 1"
         )
+    require_served(gradual_magnitude, job.budget, "gradual-magnitude")
     density = density_for(job.model, job.budget, "gradual-magnitude")
     schedule = partial(cubic, final=1 - density, end=settings["ramp"])
     pruning = GradualPruning(job.model, schedule, every=settings["every"])

@@ -15,20 +15,17 @@ if TYPE_CHECKING:
     from netsmith.recipes.job import Job
 
 
+COUNTING = "parameters that are not zero; zeros in dense tensors save nothing else"
+
+
 def density_for(model: nn.Module, budget: Budget, method: str) -> float:
-    """Return the share of a model's weights that may stay for a budget, in (0, 1].
+    """Return the share of a model's weights that may stay for a budget of ``params``, in (0, 1].
 
     Biases, norms and all else that is no weight of two or more dimensions stay, and count.
 
     Raises:
-        BudgetError: a kind that zeros in dense tensors cannot serve, or a budget that leaves no weight.
+        BudgetError: a budget that leaves no weight.
     """
-    if budget.kinds != ("params",):
-        asked = ", ".join(kind for kind in budget.kinds if kind != "params")
-        raise BudgetError(
-            f"{method} sets single weights to zero, which saves no {asked} of dense tensors; "
-            "give params=..., which it counts as parameters that are not zero"
-        )
     total = sum(parameter.numel() for parameter in model.parameters())
     weights = sum(weight.numel() for weight in weights_of(model).values())
     left = budget.limits({"params": total})["params"] - (total - weights)

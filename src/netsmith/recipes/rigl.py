@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from netsmith.cards import card
-from netsmith.recipes.nonzeros import density_for, note_nonzeros
+from netsmith.cards import card, require_served
+from netsmith.recipes.nonzeros import COUNTING, density_for, note_nonzeros
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "gradients are those of the batch of the step"
     ),
     budgets=("params",),
+    counting=COUNTING,
 )
 def rigl(job: Job) -> nn.Module:
     """Return the model with as many weights as the budget allows, trained while weak ones gave way to others.
@@ -47,6 +48,7 @@ def rigl(job: Job) -> nn.Module:
 
     settings = job.settings(growth="gradient", fraction=0.3, every=50, end=0.75, learning_rate=0.0)
     scores = magnitudes(job.model)
+    require_served(rigl, job.budget, "rigl")
     density = density_for(job.model, job.budget, "rigl")
     counts = erdos_renyi_kernel({name: score.shape for name, score in scores.items()}, density)
     optimizer = default_optimizer(job.model)

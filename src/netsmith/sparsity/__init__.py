@@ -6,6 +6,7 @@ how much of a layer    ``uniform``, ``erdos_renyi``, ``erdos_renyi_kernel``, or 
 by which criterion     ``magnitudes``, ``<score>_elements``, ``obd_elements``, ``optimal_brain_surgeon``
 into which pattern     ``global_masks``, ``layer_masks``, ``n_of_m_mask``, ``iterated_masks``
 in training            ``GradualPruning``, ``SparseTraining`` (RigL, SET), :class:`netsmith.masks.hold`
+in rounds of training  ``IterativeMagnitude``, ``LearningRateRewinding``, ``WeightRewinding``, ``FineTuning``
 what it is worth       ``pruned_parameter_efficiency``, ``per_parameter``, ``slopes``
 what it takes          :mod:`netsmith.sparsity.formats`
 =====================  ===================================================================================
@@ -26,18 +27,29 @@ from netsmith.sparsity.densities import erdos_renyi, erdos_renyi_kernel, uniform
 from netsmith.sparsity.efficiency import Point, per_parameter, pruned_parameter_efficiency, slopes
 from netsmith.sparsity.gradual import GradualPruning, magnitudes
 from netsmith.sparsity.iterating import iterated_masks
+from netsmith.sparsity.iterative_magnitude import IterativeMagnitude
 from netsmith.sparsity.n_of_m import n_of_m_bits, n_of_m_mask
 from netsmith.sparsity.obd import obd_elements
 from netsmith.sparsity.obs import optimal_brain_surgeon
 from netsmith.sparsity.ranking import global_masks, layer_masks
+from netsmith.sparsity.rewinding import FineTuning, LearningRateRewinding, Rewind, Round, WeightRewinding
 from netsmith.sparsity.schedules import Schedule, cubic, cyclic, one_shot
 from netsmith.sparsity.sparse_training import SparseTraining, drop_fraction
+from netsmith.sparsity.survivors import survivors
+from netsmith.sparsity.tickets import Ticket
 
 __all__ = [
+    "FineTuning",
     "GradualPruning",
+    "IterativeMagnitude",
+    "LearningRateRewinding",
     "Point",
+    "Rewind",
+    "Round",
     "Schedule",
     "SparseTraining",
+    "Ticket",
+    "WeightRewinding",
     "cubic",
     "cyclic",
     "drop_fraction",
@@ -58,6 +70,7 @@ __all__ = [
     "pruned_parameter_efficiency",
     "slopes",
     "snip_elements",
+    "survivors",
     "synflow_elements",
     "taylor_elements",
     "uniform",

@@ -34,6 +34,20 @@ def constant(progress: float) -> float:
     return 1.0
 
 
+def step_decay(progress: float, *, milestones: tuple[float, ...] = (0.5, 0.75), factor: float = 0.1) -> float:
+    """Return 1, times ``factor`` for each milestone that is passed.
+
+    Args:
+        progress: share of the run that is done, 0 to 1.
+        milestones: shares of the run, so that the schedule fits a run of any length.
+        factor: of one decay.
+
+    >>> [round(step_decay(p), 3) for p in (0.0, 0.49, 0.5, 1.0)]
+    [1.0, 1.0, 0.1, 0.01]
+    """
+    return math.prod((factor for milestone in milestones if progress >= milestone), start=1.0)
+
+
 NAMED: dict[str, Schedule] = {"cosine": cosine, "constant": constant}
 
 

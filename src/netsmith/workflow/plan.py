@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from netsmith.calling import call, moved
-from netsmith.errors import BudgetError, DataError, NetsmithError, TrainingError
+from netsmith.cards import require_served
+from netsmith.errors import DataError, NetsmithError, TrainingError
 from netsmith.modes import evaluating
 from netsmith.report.trials import budget_text
 from netsmith.resolve import is_file, resolve_budget, resolve_method, resolve_model, resolve_task, spelled
@@ -20,7 +21,6 @@ from netsmith.workflow.fingerprint import fingerprint, fingerprint_of_task
 from netsmith.wrappers import unwrapped
 
 if TYPE_CHECKING:
-    from netsmith.cards import Card
     from netsmith.contracts import Inputs
     from netsmith.cost import Budget
     from netsmith.recipes.job import Recipe
@@ -95,7 +95,7 @@ def plan(
         NetsmithError: anything that can be known to go wrong before training.
     """
     recipe, goals = resolve_method(method), resolve_budget(budget)
-    _check_served(recipe, goals, name_of(method))
+    require_served(recipe, goals, name_of(method))
     _check_numbers(epochs, dense_epochs, seed, device, round_to)
     task = resolve_task(data) if task is None else task
     model = unwrapped(model)
@@ -147,18 +147,6 @@ def name_of(method: str | Recipe) -> str:
     if isinstance(method, str):
         return method if is_file(method) else spelled(method)
     return spelled(getattr(method, "__name__", type(method).__name__))
-
-
-def _check_served(recipe: Recipe, budget: Budget, name: str) -> None:
-    card: Card | None = getattr(recipe, "__card__", None)
-    if card is None or not card.budgets:
-        return
-    beyond = [kind for kind in budget.to_json() if kind not in card.budgets]
-    if beyond:
-        raise BudgetError(
-            f"method {name!r} cannot serve a budget in {' and '.join(beyond)}; it serves "
-            f"{', '.join(card.budgets)}: give one of these, or choose another method"
-        )
 
 
 def _check_numbers(
