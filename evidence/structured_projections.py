@@ -1,6 +1,7 @@
 """What is claimed of the structured projections: exact, fast, and l1,1 with a character of its own.
 
-The full tier also trains a 64-300-100-10 network on scikit-learn's digits under each ball.
+The full tier also trains under each ball: a 64-300-100-10 network on scikit-learn's digits, and on MNIST
+LeNet-300-100, a linear network of the same widths and LeNet-5.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from _structured_projections_digits import digits
+from _structured_projections_networks import networks
 from common import Evidence
 from netsmith.projections import L1Ball, L11Ball, L21Ball, NuclearBall
 
@@ -90,6 +93,7 @@ def variational(tensor: Tensor, projected: Tensor, feasible: Tensor) -> float:
 
 
 MATRICES = 30
+MORE = 300
 
 
 def character(evidence: Evidence, generator: torch.Generator) -> None:
@@ -128,6 +132,40 @@ def character(evidence: Evidence, generator: torch.Generator) -> None:
     got = f"{columns:.1f}, {zeros:.1f} %"
     evidence.row("l2,1: zero columns, zero entries, mean", reference="24, 80 %", got=got, holds=None)
     evidence.row("nuclear: largest rank", reference="6 of 30", got=max(ranks), holds=max(ranks) < 30)
+
+
+def never_fewer(evidence: Evidence, generator: torch.Generator) -> None:
+    """Check 2 again: "more" cannot hold where one column takes the whole radius, for then the two agree."""
+    fewer, alike, other, entries = 0, 0, 0, []
+    for _ in range(MORE):
+        scales = 0.2 * torch.randn(30, generator=generator, dtype=torch.float64).exp()
+        matrix = torch.randn(40, 30, generator=generator, dtype=torch.float64) * scales
+        one, two = L11Ball(20.0)(matrix), L1Ball(20.0)(matrix)
+        columns = [(image == 0).all(0) for image in (one, two)]
+        fewer += int(columns[0].sum() < columns[1].sum())
+        same = torch.equal(*columns)
+        alike += same
+        other += int(columns[0].sum() == columns[1].sum()) - same
+        entries.append(100 * float((one == 0).double().mean() - (two == 0).double().mean()))
+    evidence.row(
+        f"zero columns: l1,1 fewer than l1, in how many of {MORE} matrices",
+        reference="0",
+        got=fewer,
+        holds=fewer == 0,
+    )
+    evidence.row(
+        f"zero columns: l1,1 and l1 the very same (other ones as many), of {MORE} matrices",
+        reference="-",
+        got=f"{alike} ({other})",
+        holds=None,
+    )
+    mean = sum(entries) / MORE
+    evidence.row(
+        f"zero entries: points of l1,1 above l1, mean of {MORE} matrices",
+        reference="> 0 (0.9)",
+        got=mean,
+        holds=mean > 0,
+    )
 
 
 def seconds(*calls: Callable[[], object], rounds: int = 3) -> list[float]:
@@ -178,11 +216,11 @@ def main() -> int:
         generator = torch.Generator().manual_seed(evidence.seed)
         optimality(evidence, generator)
         character(evidence, generator)
+        never_fewer(evidence, generator)
         speed(evidence, generator)
         if evidence.full:
-            from _structured_projections_digits import digits
-
             digits(evidence)
+            networks(evidence)
     return evidence.status
 
 
