@@ -30,6 +30,7 @@ KNOWN = [
     ("lenet5", {}, 10, GREY, 431_080, 2_293_000),
     ("resnet20", {"shortcut": "A"}, 10, COLOUR, 269_722, 40_551_040 + 262_144),
     ("resnet20", {"shortcut": "B"}, 10, COLOUR, 272_474, 40_551_040 + 262_144),
+    ("eca-resnet20", {"shortcut": "B"}, 10, COLOUR, 272_474 + 27, 40_551_040 + 262_144 + 9 * 112),
     ("resnet56", {"shortcut": "A"}, 10, COLOUR, 853_018, 125_485_696 + 262_144),
     ("resnet18", {}, 1000, PHOTO, 11_689_512, 1_814_073_344),
     ("vgg16-bn", {}, 10, COLOUR, 14_728_266, 313_201_664),
@@ -134,12 +135,12 @@ def test_impossible_width(name: str, width: float) -> None:
 
 
 def test_classes_of_modules_are_torchs_or_ours() -> None:
-    """A saved file names classes; only torch.nn's and the zoo's own may occur."""
+    """A saved file names classes; only torch.nn's and our own may occur."""
     own = set()
     for name in IMAGES:
         model = netsmith.zoo.build(name, classes=10, input_shape=COLOUR, width=0.1)
         own |= {type(module).__name__ for module in model.modules() if not is_torchs(module)}
-    assert own == {"BasicBlock", "InvertedResidual"}
+    assert own == {"BasicBlock", "EfficientChannelAttention", "InvertedResidual"}
 
 
 def is_torchs(module: nn.Module) -> bool:

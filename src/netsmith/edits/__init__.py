@@ -1,5 +1,6 @@
 """Edits: changes of a model's shape, recorded so that they can be replayed, saved and followed."""
 
+from netsmith.edits.attend import attend
 from netsmith.edits.bypass import bypass
 from netsmith.edits.deepen import deepen
 from netsmith.edits.factorise import factorise
@@ -15,6 +16,7 @@ from netsmith.edits.undo import undo
 from netsmith.edits.widen import widen
 
 __all__ = [
+    "attend",
     "bypass",
     "deepen",
     "describe",

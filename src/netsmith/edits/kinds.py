@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netsmith.edits.attend import KIND as ATTEND
 from netsmith.edits.bypass import KIND as BYPASS
 from netsmith.edits.deepen import KIND as DEEPEN
 from netsmith.edits.factorise import KIND as FACTORISE
@@ -15,6 +16,7 @@ from netsmith.edits.widen import KIND as WIDEN
 from netsmith.errors import EditError
 
 KINDS: dict[str, Kind] = {
+    "attend": ATTEND,
     "bypass": BYPASS,
     "deepen": DEEPEN,
     "factorise": FACTORISE,

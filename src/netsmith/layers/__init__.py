@@ -3,5 +3,21 @@
 from netsmith.layers.multihead_attention import MultiheadAttention
 from netsmith.layers.pass_through import PassThrough
 from netsmith.layers.residual import Residual
+from netsmith.layers.vision import (
+    ChannelGate,
+    EfficientChannelAttention,
+    SqueezeExcitation,
+    adaptive_kernel,
+    channel_attention,
+)
 
-__all__ = ["MultiheadAttention", "PassThrough", "Residual"]
+__all__ = [
+    "ChannelGate",
+    "EfficientChannelAttention",
+    "MultiheadAttention",
+    "PassThrough",
+    "Residual",
+    "SqueezeExcitation",
+    "adaptive_kernel",
+    "channel_attention",
+]

@@ -30,6 +30,7 @@ __all__ = ["build", "names"]
 
 _MODELS: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "images": {
+        "eca-resnet20": resnet_cifar.eca_resnet20,
         "lenet-300-100": lenet_300_100.lenet_300_100,
         "lenet5": lenet5.lenet5,
         "mobilenetv2": mobilenet_v2.mobilenet_v2,

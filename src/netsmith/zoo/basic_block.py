@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from netsmith.layers import channel_attention
+
 
 class PadShortcut(nn.Module):
     """Option A: every ``stride``-th pixel, with zero channels put before and after; no parameters.
@@ -45,16 +47,26 @@ class BasicBlock(nn.Module):
         stride: of the first convolution.
         shortcut: where shapes differ, ``"A"`` pads (:class:`PadShortcut`), ``"B"`` projects with a 1x1
             convolution and batch norm; elsewhere the input is added as it is.
+        attention: of :func:`netsmith.layers.channel_attention`, after the last batch norm; none by default.
 
     He et al. (2016), arXiv:1512.03385.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, shortcut: str = "B") -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        shortcut: str = "B",
+        attention: str | None = None,
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.norm2: nn.Module = nn.BatchNorm2d(out_channels)
+        if attention is not None:
+            self.norm2 = nn.Sequential(self.norm2, channel_attention(attention, out_channels))
         self.shortcut: nn.Module
         if stride == 1 and in_channels == out_channels:
             self.shortcut = nn.Identity()

@@ -11,7 +11,9 @@ from netsmith.zoo.init import he_init_
 from netsmith.zoo.scaled import scaled
 
 
-def resnet18(*, classes: int = 10, channels: int = 1, width: float = 1.0) -> nn.Sequential:
+def resnet18(
+    *, classes: int = 10, channels: int = 1, width: float = 1.0, attention: str | None = None
+) -> nn.Sequential:
     """Return ResNet-18: 7x7 stem, four stages of two blocks (64, 128, 256, 512), projection shortcuts.
 
     11,689,512 parameters with three channels and 1,000 classes. He et al. (2016), arXiv:1512.03385.
@@ -20,6 +22,7 @@ def resnet18(*, classes: int = 10, channels: int = 1, width: float = 1.0) -> nn.
         classes: number of logits.
         channels: of the input image.
         width: multiplies all widths.
+        attention: of :func:`netsmith.layers.channel_attention`, in every block; none by default.
 
     Returns:
         A network from ``[n, channels, height, width]``, sides at least 32, to ``[n, classes]``; it sees
@@ -33,8 +36,8 @@ def resnet18(*, classes: int = 10, channels: int = 1, width: float = 1.0) -> nn.
     stages = []
     previous = widths[0]
     for number, out in enumerate(widths, start=1):
-        first = BasicBlock(previous, out, stride=1 if number == 1 else 2)
-        stages.append((f"stage{number}", nn.Sequential(first, BasicBlock(out, out))))
+        first = BasicBlock(previous, out, stride=1 if number == 1 else 2, attention=attention)
+        stages.append((f"stage{number}", nn.Sequential(first, BasicBlock(out, out, attention=attention))))
         previous = out
     return he_init_(
         nn.Sequential(
