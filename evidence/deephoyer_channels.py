@@ -19,7 +19,8 @@ from netsmith import tasks, zoo
 from netsmith.graph import StructureGraph
 from netsmith.graph.masked import run_masked
 from netsmith.penalties import GroupHoyerSquare
-from netsmith.recipes.deephoyer import Ramp, trimming
+from netsmith.recipes.deephoyer import staying, trimming
+from netsmith.recipes.strength_ramp import StrengthRamp
 from netsmith.tasks import Task
 from netsmith.train import fit
 
@@ -48,7 +49,7 @@ def cut(evidence: Evidence, task: Task, dense: nn.Module, epochs: int) -> None:
     graph, budget = ns.trace(dense, x), ns.Budget(macs=1 / 3)
     sparse = copy.deepcopy(dense)
     penalty = GroupHoyerSquare(graph, strength=1e-3)
-    fit_quietly(sparse, task, epochs, penalty, Ramp(penalty, graph, budget))
+    fit_quietly(sparse, task, epochs, penalty, StrengthRamp(penalty, graph, budget, staying(graph)))
     small = ns.shrink(sparse, x, budget=budget, score=trimming)
     sparse.eval(), small.eval()
     kept = _kept(ns.records(small)[0], graph)

@@ -11,8 +11,9 @@ import netsmith as ns
 from netsmith.clock import Clock
 from netsmith.errors import NetsmithError
 from netsmith.penalties import GroupHoyerSquare
-from netsmith.recipes.deephoyer import Ramp, deephoyer, trimming
+from netsmith.recipes.deephoyer import deephoyer, staying, trimming
 from netsmith.recipes.job import Job
+from netsmith.recipes.strength_ramp import StrengthRamp
 
 
 def network() -> nn.Sequential:
@@ -106,12 +107,12 @@ def test_ramp_pushes_while_the_cost_is_above_the_target_and_lets_go_below():
     x = torch.zeros(2, 1, 8, 8)
     graph = ns.trace(model, x)
     penalty = GroupHoyerSquare(graph, strength=1.0)
-    ramp = Ramp(penalty, graph, ns.Budget(macs=0.5))
+    ramp = StrengthRamp(penalty, graph, ns.Budget(macs=0.5), staying(graph))
     assert ramp.excess(model) == pytest.approx(2.0)
     ramp(model, Clock(0, 1, 100))
     assert penalty.strength == 1.0  # no check is due yet
     ramp(model, Clock(90, 1, 100))
-    assert penalty.strength == pytest.approx(Ramp.UP)
+    assert penalty.strength == pytest.approx(StrengthRamp.UP)
     with torch.no_grad():
         model[0].weight[4:] = 0
         model[3].weight[:, 4:] = 0
@@ -119,10 +120,11 @@ def test_ramp_pushes_while_the_cost_is_above_the_target_and_lets_go_below():
         model[5].weight[:, 96:] = 0
     assert ramp.excess(model) < 1
     ramp(model, Clock(91, 1, 100))
-    assert penalty.strength == pytest.approx(Ramp.UP)  # nor now
+    assert penalty.strength == pytest.approx(StrengthRamp.UP)  # nor now
     ramp(model, Clock(95, 1, 100))
-    assert penalty.strength == pytest.approx(Ramp.UP * Ramp.DOWN)
-    again = Ramp(GroupHoyerSquare(graph, strength=1.0), graph, ns.Budget(macs=0.5))
+    assert penalty.strength == pytest.approx(StrengthRamp.UP * StrengthRamp.DOWN)
+    other = GroupHoyerSquare(graph, strength=1.0)
+    again = StrengthRamp(other, graph, ns.Budget(macs=0.5), staying(graph))
     again.load_state_dict(ramp.state_dict())
     assert again.state_dict() == ramp.state_dict()
     for step in range(96, 200):

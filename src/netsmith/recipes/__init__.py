@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netsmith.recipes.accelerated_imp import accelerated_imp
 from netsmith.recipes.deephoyer import deephoyer
+from netsmith.recipes.dnal import dnal
 from netsmith.recipes.gradual_magnitude import gradual_magnitude
 from netsmith.recipes.hfp import hfp
 from netsmith.recipes.job import Job, Recipe
@@ -19,6 +20,7 @@ __all__ = [
     "Recipe",
     "accelerated_imp",
     "deephoyer",
+    "dnal",
     "gradual_magnitude",
     "hfp",
     "linear_dependency",

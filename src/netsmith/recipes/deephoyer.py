@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,16 @@ from netsmith.cards import card
 from netsmith.errors import NetsmithError
 from netsmith.penalties.channels import ChannelNorms
 from netsmith.penalties.group_hoyer_square import GroupHoyerSquare
+from netsmith.recipes.strength_ramp import StrengthRamp
 
 if TYPE_CHECKING:
-    from netsmith.contracts import Clock, Loss
-    from netsmith.cost import Budget
+    from netsmith.contracts import Keep, Loss
     from netsmith.graph import StructureGraph
     from netsmith.recipes.job import Job
+
+
+LEAVING = 0.5
+"""A channel with a score below this share of its bar is going: the penalty draws it to zero."""
 
 
 def trimming(model: nn.Module, loss: Loss | None, graph: StructureGraph) -> dict[str, Tensor]:
@@ -36,59 +40,9 @@ def trimming(model: nn.Module, loss: Loss | None, graph: StructureGraph) -> dict
     return scores
 
 
-class Ramp:
-    """Keeps a penalty as strong as the budget needs: an ``after_step`` callable for the sparse training.
-
-    Counts a channel as leaving when its :func:`trimming` score is below ``LEAVING`` and compares what the
-    others cost with a target that falls linearly from the dense cost to the budget during the first
-    ``ARRIVAL`` of the run. Above the target the strength is multiplied by ``UP``, else by ``DOWN`` (not below
-    a hundredth of where it began), ``CHECKS`` times in all. It falls faster than it grows because a channel
-    below the threshold goes on falling.
-    """
-
-    LEAVING = 0.5
-    ARRIVAL = 0.75
-    CHECKS = 60
-    UP = 1.3
-    DOWN = 0.4
-
-    def __init__(self, penalty: GroupHoyerSquare, graph: StructureGraph, budget: Budget) -> None:
-        from netsmith.cost import Cost
-        from netsmith.cutting.budgeting import cost_tables
-
-        self.penalty = penalty
-        self.graph = graph
-        self.measure = Cost(graph, **cost_tables(budget)).meter(set(budget.kinds))
-        dense = self.measure({})
-        self.limits = budget.limits(dense)
-        self.dense = self._excess(dense)
-        self.least = penalty.strength / 100
-        self.checks = 0
-
-    def excess(self, model: nn.Module) -> float:
-        """Return what the channels that are not leaving cost, as a multiple of the budget."""
-        scores = trimming(model, None, self.graph)
-        return self._excess(self.measure({name: score >= self.LEAVING for name, score in scores.items()}))
-
-    def __call__(self, model: nn.Module, clock: Clock) -> None:
-        """Adapt the strength when it is time for a check."""
-        due = int(clock.progress * self.CHECKS)
-        if due > self.checks:
-            self.checks = due
-            target = max(1.0, self.dense + (1.0 - self.dense) * clock.progress / self.ARRIVAL)
-            factor = self.UP if self.excess(model) > target else self.DOWN
-            self.penalty.strength = max(self.least, self.penalty.strength * factor)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs."""
-        return {"strength": self.penalty.strength, "checks": self.checks}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of :meth:`state_dict`."""
-        self.penalty.strength, self.checks = state["strength"], state["checks"]
-
-    def _excess(self, cost: Mapping[str, float]) -> float:
-        return max(cost[kind] / limit for kind, limit in self.limits.items())
+def staying(graph: StructureGraph) -> Callable[[nn.Module], Keep]:
+    """Return ``model -> keep``: the channels whose :func:`trimming` score is at least ``LEAVING``."""
+    return lambda model: {name: score >= LEAVING for name, score in trimming(model, None, graph).items()}
 
 
 @card(
@@ -124,7 +78,7 @@ def deephoyer(job: Job) -> nn.Module:
     epochs = round(job.epochs * settings["sparse"])
     graph = ns.trace(job.model, job.inputs)
     penalty = GroupHoyerSquare(graph, strength=settings["strength"])
-    ramp = Ramp(penalty, graph, job.budget)
+    ramp = StrengthRamp(penalty, graph, job.budget, staying(graph))
     job.fit(
         job.model,
         epochs=epochs,
