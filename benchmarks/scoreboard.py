@@ -4,7 +4,8 @@
 
 For each data set and seed one dense ResNet-20 is trained, and every method starts from it. A trial is kept in
 the results file as soon as it is done, so the script goes on where it was stopped; `--methods` chooses rows.
-Methods are names of netsmith's, or `tp-<pruner>` (see torch_pruning_recipes.py).
+Methods are names of netsmith's, `tp-<pruner>` (torch_pruning_recipes.py) or `fastnas` (fastnas_recipe.py);
+`<method>@0.5` trains at half the usual learning rate.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from torch import nn
 
 import netsmith as ns
 import torch_pruning_recipes as theirs
+from fastnas_recipe import fastnas
 from netsmith.cost import Cost
-from netsmith.recipes import Job
+from netsmith.recipes import Job, Recipe
 from netsmith.resolve import resolve_method
 from netsmith.tasks import Task
+from netsmith.train import default_optimizer
 
 PEER = "tp-"
 PEERS = ("magnitude", "bn_scale", "group_norm", "taylor", "hessian")
-OURS = ("random", "magnitude", "deephoyer")
+OURS = ("random", "scratch", "magnitude", "reconstruction")
 
 
 def fit(model: nn.Module, task: Task, options: argparse.Namespace, seed: int, **settings: Any) -> Any:
@@ -52,9 +55,24 @@ def dense(task: Task, options: argparse.Namespace, seed: int, folder: Path) -> n
     return model
 
 
+def recipe_of(name: str) -> Recipe:
+    """Return one of ours or theirs by its name."""
+    if name == "fastnas":
+        return fastnas
+    return getattr(theirs, name.removeprefix(PEER)) if name.startswith(PEER) else resolve_method(name)
+
+
+def rated(model: nn.Module, settings: dict[str, Any], rate: str) -> dict[str, Any]:
+    """Return the settings of a training with the usual learning rate times ``rate``, if there is one."""
+    if not rate:
+        return settings
+    usual = settings.get("learning_rate") or default_optimizer(model).param_groups[0]["lr"]
+    return settings | {"learning_rate": float(rate) * usual}
+
+
 def trial(name: str, model: nn.Module, task: Task, share: float, options: Any, seed: int) -> dict[str, Any]:
     """Run one method and return what came of it."""
-    recipe = getattr(theirs, name.removeprefix(PEER)) if name.startswith(PEER) else resolve_method(name)
+    name, _, rate = name.partition("@")
     inputs = task.test.tensors[0][:1]
     whole = Cost(ns.trace(model, inputs)).total()
     job = Job(
@@ -64,11 +82,11 @@ def trial(name: str, model: nn.Module, task: Task, share: float, options: Any, s
         budget=ns.Budget(macs=share),
         epochs=options.epochs,
         seed=seed,
-        fit=lambda network, **settings: fit(network, task, options, seed, **settings),
+        fit=lambda network, **settings: fit(network, task, options, seed, **rated(network, settings, rate)),
     )
     torch.manual_seed(seed)
     began = time.process_time()
-    small = recipe(job)
+    small = recipe_of(name)(job)
     seconds = time.process_time() - began
     left = Cost(ns.trace(small, inputs)).total()
     return {
@@ -109,7 +127,7 @@ def main() -> None:
         "--budgets", nargs="+", type=float, default=[0.5, 0.25, 0.1], help="shares of the MACs"
     )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", default=[*OURS, *(PEER + name for name in PEERS)])
+    parser.add_argument("--methods", nargs="+", default=[*OURS, *(PEER + name for name in PEERS), "fastnas"])
     parser.add_argument("--epochs", type=int, default=160)
     parser.add_argument("--dense-epochs", type=int, default=160)
     parser.add_argument("--train-size", type=int, default=None, help="images; all if left out")

@@ -11,6 +11,7 @@ from netsmith.recipes.job import Job, Recipe
 from netsmith.recipes.linear_dependency import linear_dependency
 from netsmith.recipes.magnitude import magnitude
 from netsmith.recipes.random import random
+from netsmith.recipes.reconstruction import reconstruction
 from netsmith.recipes.rigl import rigl
 from netsmith.recipes.scratch import scratch
 from netsmith.recipes.structured_projections import structured_projections
@@ -26,6 +27,7 @@ __all__ = [
     "linear_dependency",
     "magnitude",
     "random",
+    "reconstruction",
     "rigl",
     "scratch",
     "structured_projections",
