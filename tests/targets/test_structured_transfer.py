@@ -85,6 +85,39 @@ def test_relations_do_not_see_channels_shifted_and_scaled_nor_positions_moved_to
     torch.testing.assert_close(relation_transfer(*moved), plain)
 
 
+def test_odd_maps_are_pooled_as_the_network_did():
+    whole = torch.rand(2, 3, 10, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    maps = [whole]
+    for _ in range(3):
+        maps.append(nn.functional.max_pool2d(maps[-1], 2, ceil_mode=True))
+    assert [m.shape[2] for m in maps] == [10, 5, 3, 2]
+    # Each map is the last one once it is pooled, so that all relations are the same.
+    last = [maps[-1]] * 4
+    other = [torch.rand_like(m) for m in last]
+    assert float(relation_transfer(maps, other)) == pytest.approx(float(relation_transfer(last, other)))
+
+
+def test_sums_are_means_times_what_was_counted():
+    teacher, student = network(8), network(2)
+    weights = {"soft": 1.0, "pattern": 0.0, "relation": 0.0, "loss": lambda output, _: 0 * output.sum()}
+    mean, total = (
+        StructuredTransfer(teacher, student, X, taps=TAPS, reduction=how, **weights)(student, BATCH).item()
+        for how in ("mean", "sum")
+    )
+    assert total == pytest.approx(mean * 2 * 4 * 4)
+
+
+def test_six_taps_and_the_output_make_twenty_one_pairs():
+    student, teacher = maps(*[(2, 4, 4)] * 7, seed=1), maps(*[(2, 4, 4)] * 7, seed=2)
+    pairs = [
+        relation_transfer([student[i], student[j]], [teacher[i], teacher[j]])
+        for i in range(7)
+        for j in range(i + 1, 7)
+    ]
+    assert len(pairs) == 21
+    torch.testing.assert_close(relation_transfer(student, teacher), sum(pairs))
+
+
 def test_gradients_reach_the_student_and_the_adapters_alone():
     teacher, student = network(8), network(2)
     loss = StructuredTransfer(teacher, student, X, **SETTINGS)
@@ -113,5 +146,8 @@ def test_mistakes_are_named():
         StructuredTransfer(teacher, teacher, X, taps=TAPS)
     with pytest.raises(NetsmithError, match="relation=-1"):
         StructuredTransfer(teacher, student, X, taps=TAPS, relation=-1)
+    overwriting = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True))
+    with pytest.raises(NetsmithError, match="what module '0' puts out is overwritten in place"):
+        StructuredTransfer(overwriting, copy.deepcopy(overwriting), X, taps={"0": "0"})
     with pytest.raises(NetsmithError, match="cannot be pooled"):
         relation_transfer(maps((2, 7, 7), (2, 5, 5)), maps((2, 7, 7), (2, 5, 5)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from functools import partial
+from itertools import combinations, pairwise
+from math import prod
 from typing import Any, Literal
 
 import torch
@@ -34,9 +36,10 @@ def relation_transfer(
 ) -> Tensor:
     """Return how far the relations between every two of the student's maps are from the teacher's.
 
-    Maps ``[batch, channels, height, width]`` are max-pooled to the smallest of them and normalised per image
-    and channel; the relation of maps i < j is ``G_ij = F_i F_jᵀ / (height width)``, and the result is the sum
-    over pairs of the squared distance of the two G, per entry for ``"mean"``.
+    Maps ``[batch, channels, height, width]`` are max-pooled (ceil mode) to the smallest of them, by the
+    product of the steps from each size to the next smaller one, and normalised per image and channel; the
+    relation of maps i < j is ``G_ij = F_i F_jᵀ / (height width)``, and the result is the sum over pairs of
+    the squared distance of the two G, per entry and image for ``"mean"``.
 
     Raises:
         NetsmithError: sizes that integer pooling does not bring together.
@@ -52,10 +55,11 @@ def relation_transfer(
 
 def _aligned(maps: Sequence[Tensor]) -> list[Tensor]:
     """Return maps pooled to one size, normalised and flattened to ``[batch, channels, positions]``."""
-    smallest = min((tuple(m.shape[2:]) for m in maps), key=lambda size: size[0] * size[1])
+    ladders = [sorted({m.shape[dim] for m in maps}) for dim in (2, 3)]
+    smallest = tuple(ladder[0] for ladder in ladders)
     aligned = []
     for one in maps:
-        factors = [-(-size // least) for size, least in zip(one.shape[2:], smallest, strict=True)]
+        factors = [_pooling(size, ladder) for size, ladder in zip(one.shape[2:], ladders, strict=True)]
         pooled = F.max_pool2d(one, factors, factors, ceil_mode=True) if max(factors) > 1 else one
         if tuple(pooled.shape[2:]) != smallest:
             raise NetsmithError(
@@ -66,6 +70,15 @@ def _aligned(maps: Sequence[Tensor]) -> list[Tensor]:
         variance, mean = torch.var_mean(flat, dim=2, correction=0, keepdim=True)
         aligned.append((flat - mean) / (variance + 1e-5).sqrt())
     return aligned
+
+
+def _pooling(size: int, ladder: list[int]) -> int:
+    """Return by what a size is pooled: sizes that pooling in ceil mode made tell its strides step by step.
+
+    From 10 to 2 by way of 5 and 3 these are three strides of two, so 8, where 10 and 2 alone would say 5.
+    """
+    sizes = ladder[: ladder.index(size) + 1]
+    return prod(-(-large // small) for small, large in pairwise(sizes))
 
 
 @card(
@@ -86,15 +99,21 @@ class StructuredTransfer(nn.Module):
     teacher's, a 1x1 convolution with ReLU brings it there; these adapters are the parameters of this module
     (give them to the optimiser too) and no part of the student. Output maps take part in the relations.
 
+    The paper sums, one image at a time: its weights of 0.5 fit maps of about 70x110. ``reduction="sum"`` is
+    that. The mean, by default, is a sum divided by batch x height x width (patterns), by batch x channels_i x
+    channels_j (relations) and by the entries of the output (soft); multiply a weight by as much to get the
+    same pull, or begin with terms of the size of the labels' loss.
+
     Args:
         teacher: a trained network; copied, in evaluation mode, without gradients.
         student: the network that will learn; only its shapes are looked at here.
         inputs: example inputs of both.
         taps: module path in the student -> module path in the teacher.
         loss: ``(output, labels) -> scalar``.
-        soft_loss: ``(output, teacher's output) -> scalar``.
+        soft_loss: ``(output, teacher's output) -> scalar``; default their squared distance.
         soft, pattern, relation: weights of the terms, 0 or more.
-        reduction: of patterns and relations, ``"mean"``, or ``"sum"`` over positions, entries and images.
+        reduction: of patterns, relations and the default soft loss: ``"mean"``, or ``"sum"`` over positions,
+            entries and images.
 
     Raises:
         UnknownNameError: a tap that is not there.
@@ -109,7 +128,7 @@ class StructuredTransfer(nn.Module):
         *,
         taps: Mapping[str, str],
         loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
-        soft_loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,
+        soft_loss: Callable[[Tensor, Tensor], Tensor] | None = None,
         soft: float = 1.0,
         pattern: float = 0.5,
         relation: float = 0.5,
@@ -125,7 +144,8 @@ class StructuredTransfer(nn.Module):
             raise NetsmithError("teacher and student are the same object; give the student a copy of its own")
         self.teacher = frozen_copy(teacher)
         self.taps = dict(taps)
-        self.loss, self.soft_loss = loss, soft_loss
+        self.loss = loss
+        self.soft_loss = soft_loss or partial(F.mse_loss, reduction=reduction)
         self.soft, self.pattern, self.relation = soft, pattern, relation
         self.reduction: Reduction = reduction
         with evaluating(student), torch.no_grad(), tapped(student, self.taps) as ours:
