@@ -14,6 +14,7 @@ X = torch.randn(6, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 MAKERS = {
     "InformationGain": lambda: ns.scores.InformationGain(X),
     "LinearDependency": lambda: ns.scores.LinearDependency(),
+    "MajorityVoting": lambda: ns.scores.MajorityVoting(),
     "Random": lambda: ns.scores.Random(torch.Generator().manual_seed(0)),
     "Shapley": lambda: ns.scores.Shapley(coalitions=2),
     "SynFlow": lambda: ns.scores.SynFlow(X),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -195,3 +196,15 @@ def test_mistakes() -> None:
         compensate(model, graph, {"0.weight:0": first(3, 0)}, lambda m: m(x).sum())
     with pytest.raises(NetsmithError, match=r"what 2\.weight reads is not finite"):
         compensate(model, graph, keep, lambda m: m(x * torch.inf).sum())
+
+
+def test_with_an_infinite_ridge_only_the_mean_goes_to_the_bias() -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), torch.randn(50, 4)
+    keep = {"0.weight:0": torch.tensor([True, True, True, True, False, True])}
+    folded = compensate(model, ns.trace(model, x), keep, lambda m: m(x).sum(), ridge=math.inf)
+    expected = model[2].weight.detach().clone()
+    mean = model[1](model[0](x))[:, 4].mean()
+    torch.testing.assert_close(folded[2].bias, model[2].bias + expected[:, 4] * mean)
+    expected[:, 4] = 0
+    assert torch.equal(folded[2].weight, expected)

@@ -7,9 +7,10 @@ from torch.utils.data import TensorDataset
 
 import netsmith as ns
 from netsmith.cost.budget import Budget
+from netsmith.cutting.compensated import cut_and_compensate
 from netsmith.errors import BudgetError, NetsmithError
 from netsmith.recipes.job import Job
-from netsmith.recipes.linear_dependency import cut_and_compensate, linear_dependency
+from netsmith.recipes.linear_dependency import linear_dependency
 from netsmith.scores.linear_dependency import LinearDependency
 from netsmith.tasks.task import Task
 

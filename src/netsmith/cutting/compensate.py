@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -36,7 +38,8 @@ def compensate(
         keep: per group which channels stay.
         loss: ``model -> scalar`` on a batch of many samples; only its forward pass counts.
         ridge: of the regressions, in units of the mean variance of the channels; 0 for the plain
-            pseudo-inverse. More of it makes smaller weights.
+            pseudo-inverse. More of it makes smaller weights; with ``math.inf`` nothing is predicted from the
+            others, and only what a channel brings on average goes to the bias.
 
     Returns:
         A copy, from which :func:`netsmith.edits.remove` takes the same channels without changing the output.
@@ -118,15 +121,24 @@ def _elsewhere(graph: StructureGraph, one: Moments) -> bool:
     return not {op.module for op in graph.operations if one.bias in op.parameters} <= by_weight
 
 
+def _predictions(covariance: Tensor, stay: Tensor, ridge: float) -> Tensor:
+    """Return what predicts the channels that go from those that stay, ``[staying, going]``."""
+    across = covariance[stay][:, ~stay]
+    if math.isinf(ridge):
+        return torch.zeros_like(across)
+    scale = float(covariance.diagonal().mean())
+    among = covariance[stay][:, stay] + ridge * scale * torch.eye(int(stay.sum()), dtype=torch.float64)
+    # Channels that stay may depend on each other, or be dead; the shortest solution serves then.
+    inverse: Tensor = torch.linalg.pinv(among, rtol=1e-12, hermitian=True)
+    return inverse @ across
+
+
 def _fold(parameters: dict[str, nn.Parameter], one: Moments, stay: Tensor, ridge: float) -> None:
     """Fold the channels that go into those that stay, in one reading weight and its bias."""
     covariance, mean = one.covariance, one.mean
     if not bool(torch.isfinite(covariance).all()):
         raise NetsmithError(f"what {one.slice.tensor} reads is not finite on this batch; check the inputs")
-    scale = float(covariance.diagonal().mean())
-    among = covariance[stay][:, stay] + ridge * scale * torch.eye(int(stay.sum()), dtype=torch.float64)
-    # Channels that stay may depend on each other, or be dead; the shortest solution serves then.
-    predictions = torch.linalg.pinv(among, rtol=1e-12, hermitian=True) @ covariance[stay][:, ~stay]
+    predictions = _predictions(covariance, stay, ridge)
     constants = mean[~stay] - mean[stay] @ predictions
     weight = parameters[one.slice.tensor]
     moved = weight.movedim(1, 0)

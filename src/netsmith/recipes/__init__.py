@@ -10,6 +10,8 @@ from netsmith.recipes.hfp import hfp
 from netsmith.recipes.job import Job, Recipe
 from netsmith.recipes.linear_dependency import linear_dependency
 from netsmith.recipes.magnitude import magnitude
+from netsmith.recipes.majority_voting import majority_voting
+from netsmith.recipes.pruning_events import PruningEvents
 from netsmith.recipes.random import random
 from netsmith.recipes.reconstruction import reconstruction
 from netsmith.recipes.rigl import rigl
@@ -18,6 +20,7 @@ from netsmith.recipes.structured_projections import structured_projections
 
 __all__ = [
     "Job",
+    "PruningEvents",
     "Recipe",
     "accelerated_imp",
     "deephoyer",
@@ -26,6 +29,7 @@ __all__ = [
     "hfp",
     "linear_dependency",
     "magnitude",
+    "majority_voting",
     "random",
     "reconstruction",
     "rigl",

@@ -14,48 +14,9 @@ from netsmith.recipes.chunks import absolute, chunks_of
 if TYPE_CHECKING:
     from torch import nn
 
-    from netsmith.contracts import Loss, Score
-    from netsmith.cost import Budget
+    from netsmith.contracts import Loss
     from netsmith.cost.counting import CostTable
     from netsmith.recipes.job import Job
-
-
-def cut_and_compensate(
-    model: nn.Module, inputs: Any, budget: Budget, score: Score, loss: Loss, **options: Any
-) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the model cut to a budget, with what went folded into what stayed wherever that is possible.
-
-    Args:
-        model: untouched.
-        inputs: example inputs.
-        budget: what the smaller model may cost.
-        score: ranks the channels.
-        loss: ``model -> scalar`` on a batch of many samples, for the score and the folding.
-        options: of :func:`netsmith.shrink`.
-
-    Returns:
-        The smaller model; and how many channels went per group, with the groups not compensated and why.
-
-    Raises:
-        BudgetError: the budget cannot be reached.
-    """
-    from netsmith.cutting.compensate import compensate, uncompensable
-    from netsmith.cutting.shrink import shrink
-    from netsmith.edits import records, remove
-    from netsmith.graph import trace
-
-    graph = trace(model, inputs)
-    chosen = shrink(model, inputs, budget=budget, score=score(model, loss, graph), **options)
-    removed: dict[str, list[int]] = records(chosen)[-1]["groups"]
-    keep = {name: torch.ones(graph.group(name).size, dtype=torch.bool) for name in removed}
-    for name, channels in removed.items():
-        keep[name][channels] = False
-    refused = {name: why for name, why in uncompensable(model, graph, loss).items() if name in keep}
-    folded = {name: stay for name, stay in keep.items() if name not in refused}
-    small, _ = remove(compensate(model, graph, folded, loss), graph, keep)
-    small.train(model.training)
-    counts = {name: len(channels) for name, channels in removed.items()}
-    return small, {"removed": counts, "not_compensated": refused}
 
 
 @card(
@@ -87,6 +48,7 @@ def linear_dependency(job: Job) -> nn.Module:
         NetsmithError: an option that is unknown or out of range.
     """
     from netsmith.cutting.budgeting import cost_tables
+    from netsmith.cutting.compensated import cut_and_compensate
     from netsmith.scores.linear_dependency import LinearDependency
 
     settings = job.settings(
@@ -97,7 +59,8 @@ def linear_dependency(job: Job) -> nn.Module:
     score = LinearDependency(ridge=settings["ridge"], weighted=settings["weighted"])
     chunks, rate = chunks_of(settings["chunk"]), settings["learning_rate"] or None
     between, spent = math.floor(job.epochs * settings["finetune"]), 0
-    loss, tables = _calibration(job, settings["samples"]), cost_tables(job.budget)
+    loss = _calibration(job, settings["samples"])
+    tables: dict[str, Any] = {**cost_tables(job.budget)}
     model, steps = job.model, job.notes.setdefault("steps", [])
     for number, target in enumerate(_targets(job, settings["chunk"], chunks, tables), start=1):
         model, step = cut_and_compensate(

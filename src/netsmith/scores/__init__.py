@@ -10,6 +10,7 @@ snip                  a loss               1 forward, 1 backward
 taylor                a loss               1 forward, 1 backward
 grasp                 a loss               1 forward, 1 backward, 1 through that backward
 wanda                 a loss               1 forward
+MajorityVoting        a loss               1 forward
 LinearDependency      a loss               1 forward, then d³ operations per group of d channels
 InformationGain       samples              1 forward, 1 backward per class
 Shapley               a loss               16 forwards per channel (two per coalition)
@@ -23,6 +24,7 @@ from netsmith.scores.grasp import grasp
 from netsmith.scores.information_gain import InformationGain
 from netsmith.scores.linear_dependency import LinearDependency
 from netsmith.scores.magnitude import magnitude
+from netsmith.scores.majority_voting import MajorityVoting
 from netsmith.scores.movement import movement
 from netsmith.scores.random import Random
 from netsmith.scores.shapley import Shapley
@@ -34,6 +36,7 @@ from netsmith.scores.wanda import wanda
 __all__ = [
     "InformationGain",
     "LinearDependency",
+    "MajorityVoting",
     "Random",
     "Shapley",
     "SynFlow",

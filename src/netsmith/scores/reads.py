@@ -9,13 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from netsmith.contracts import Loss
 from netsmith.graph import Group, Slice, StructureGraph
 from netsmith.scores.elements import forward, weights_of
-
-CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
+from netsmith.scores.watching import Watch
 
 
 @dataclass(eq=False)
@@ -71,14 +69,13 @@ def moments(
     Raises:
         NetsmithError: no loss, or one that is no scalar.
     """
-    with _Watch(model, graph) as watch:
+    with _Moments(model, graph) as watch:
         forward(model, loss, score)
     return {group.name: [one for one in watch.found[group.name] if one.count] for group in graph.groups}
 
 
-class _Watch(TorchFunctionMode):
+class _Moments(Watch):
     def __init__(self, model: nn.Module, graph: StructureGraph) -> None:
-        super().__init__()
         weights: Mapping[str, Tensor] = weights_of(model)
         self.names = {id(parameter): name for name, parameter in model.named_parameters()}
         self.found = {group.name: _empty(group, weights) for group in graph.groups}
@@ -86,21 +83,13 @@ class _Watch(TorchFunctionMode):
         for several in self.found.values():
             for one in several:
                 self.of_weight.setdefault(one.slice.tensor, []).append(one)
+        super().__init__({name: weights[name] for name in self.of_weight})
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if function is F.linear or function in CONVOLUTIONS:
-            order = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-            given = dict(zip(order, args, strict=False)) | kwargs
-            several = self.of_weight.get(self.names.get(id(given["weight"]), ""))
-            if several:
-                read = _read(given, function is F.linear)
-                for one in several:
-                    one.add(read[:, one.slice.index.to(read.device)])
-                    one.biases.add(self.names.get(id(given.get("bias"))))
-        return function(*args, **kwargs)
+    def seen(self, name: str, given: Mapping[str, Any], linear: bool) -> None:
+        read = _read(given, linear)
+        for one in self.of_weight[name]:
+            one.add(read[:, one.slice.index.to(read.device)])
+            one.biases.add(self.names.get(id(given.get("bias"))))
 
 
 def _empty(group: Group, weights: Mapping[str, Tensor]) -> list[Moments]:

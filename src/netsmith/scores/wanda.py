@@ -7,35 +7,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from netsmith.cards import card
 from netsmith.contracts import Loss
 from netsmith.graph import StructureGraph
 from netsmith.scores.elements import Elements, by_channel, forward, weights_of
+from netsmith.scores.watching import Watch
 
-CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
 
-
-class _Watch(TorchFunctionMode):
+class _Energies(Watch):
     """Adds up, per weight, the squares of what it reads, for each of its input channels."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.names = {id(weight): name for name, weight in weights.items()}
+        super().__init__(weights)
         self.energies: dict[str, Tensor] = {}
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if function is F.linear or function in CONVOLUTIONS:
-            given = dict(zip(("input", "weight"), args, strict=False)) | kwargs
-            name = self.names.get(id(given["weight"]))
-            if name is not None:
-                self._add(name, given["input"].detach(), -1 if function is F.linear else 1, given["weight"])
-        return function(*args, **kwargs)
+    def seen(self, name: str, given: Mapping[str, Any], linear: bool) -> None:
+        self._add(name, given["input"].detach(), -1 if linear else 1, given["weight"])
 
     def _add(self, name: str, read: Tensor, dim: int, weight: Tensor) -> None:
         # Without its sample dimension a convolution's input has its channels first.
@@ -55,7 +43,7 @@ def wanda_elements(model: nn.Module, loss: Loss | None) -> Elements:
         NetsmithError: no loss.
     """
     weights = weights_of(model)
-    with _Watch(weights) as watch:
+    with _Energies(weights) as watch:
         forward(model, loss, "wanda")
     scores = {}
     for name, weight in weights.items():
