@@ -1,7 +1,7 @@
 """Linear dependency: lossless where channels depend exactly, and what is lost where they do so nearly.
 
-The quick tier plants dependencies, and cuts an MLP on the digits without retraining; the full tier anneals a
-CNN on 3,000 images of Fashion-MNIST.
+The quick tier plants dependencies, and cuts an MLP on the digits without retraining; the full tier looks for
+what decides how much is lost there, and anneals two CNNs on 3,000 images of Fashion-MNIST.
 """
 
 from __future__ import annotations
@@ -9,21 +9,16 @@ from __future__ import annotations
 import sys
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+import _linear_dependency_anneal
+import _linear_dependency_digits
 import netsmith as ns
 from common import Evidence
-from netsmith import scores, tasks, zoo
-from netsmith.contracts import Keep, Score
+from netsmith.contracts import Keep
 from netsmith.cutting.compensate import compensate
 from netsmith.edits import remove
 from netsmith.scores.linear_dependency import LinearDependency, coefficients, eliminate
-from netsmith.tasks import Task
-from netsmith.train import fit
-
-TOLERANCE = 1.0
-"""Points of accuracy that the annealing may lose."""
 
 
 def main() -> int:
@@ -32,9 +27,9 @@ def main() -> int:
         planted_units(evidence)
         planted_channels(evidence)
         elimination(evidence)
-        digits(evidence)
+        _linear_dependency_digits.check(evidence)
         if evidence.full:
-            anneal(evidence)
+            _linear_dependency_anneal.check(evidence)
     return evidence.status
 
 
@@ -123,115 +118,6 @@ def elimination(evidence: Evidence) -> None:
         got=theirs,
         holds=theirs > 1e-6,
     )
-
-
-def digits(evidence: Evidence) -> None:
-    """Cut the hidden layers of an MLP on the digits; no retraining, calibrated on the training inputs."""
-    task = tasks.load("digits")
-    model = zoo.build("lenet-300-100", classes=10, input_shape=task.input_shape)
-    fit(model, task.train, epochs=30, seed=evidence.seed, progress=False)
-    model.eval()
-    x, y = task.train.tensors
-    graph, before = ns.trace(model, x[:8]), 100 * task.evaluate(model)
-
-    def loss(network: nn.Module) -> Tensor:
-        return task.loss(network(x), y)
-
-    def after(score: Score, stay: tuple[int, int], folded: bool, in_order: bool = True) -> float:
-        small: nn.Module = model
-        found = score(small, loss, graph)
-        # Layer by layer as the paper does it, the second on what the first leaves; or both at once.
-        for numbers in ((0,), (1,)) if in_order else ((0, 1),):
-            now = ns.trace(small, x[:8])
-            found = score(small, loss, now) if in_order else found
-            keep = {}
-            for number in numbers:
-                values = found[now.groups[number].name]
-                keep[now.groups[number].name] = values > values.sort().values[-stay[number] - 1]
-            small = smaller(small, x, keep, folded=folded)
-        return 100 * task.evaluate(small)
-
-    weighted, plain = LinearDependency(), LinearDependency(weighted=False)
-    for how, in_order in (("layer by layer", True), ("both layers at once", False)):
-        lost = before - after(weighted, (50, 20), True, in_order)
-        evidence.row(
-            f"digits, 300-100 to 50-20 units, {how}, no retraining: points lost of {before:.1f}",
-            reference="<= 1 (97.8 -> 97.4)",
-            got=lost,
-            holds=lost <= 1,
-        )
-    for claim, score, stay, folded, reference in (
-        ("50-20, residuals alone: accuracy", plain, (50, 20), True, "97.4"),
-        ("50-20, units scored anew and not compensated: accuracy", weighted, (50, 20), False, "71"),
-        ("50-20, by magnitude without compensation: accuracy", scores.magnitude, (50, 20), False, "44"),
-        ("50-20, by magnitude, compensated: accuracy", scores.magnitude, (50, 20), True, "-"),
-        ("20-10, residuals times weights: accuracy", weighted, (20, 10), True, "95.6"),
-        ("20-10, residuals alone: accuracy", plain, (20, 10), True, "93.9"),
-    ):
-        evidence.row(claim, reference=reference, got=after(score, stay, folded), holds=None)
-
-
-def anneal(evidence: Evidence) -> None:
-    """Shrink a CNN to 0.8 of its parameters again and again while retraining brings the accuracy back."""
-    task = tasks.load("fashion-mnist", train_size=3000, test_size=1000)
-    model = zoo.build("small-cnn", classes=10, input_shape=task.input_shape, width=0.5)
-    train(model, task, 4)
-    base, dense = 100 * task.evaluate(model), count(model)
-    x, y = (tensor[:512] for tensor in task.train.tensors)
-    predicted, changes = [], []
-    while True:
-        candidate, error = step(model, x, y, task)
-        cut = 100 * task.evaluate(candidate)
-        if cut < base - TOLERANCE:
-            train(candidate, task, 1)
-        if 100 * task.evaluate(candidate) < base - TOLERANCE or len(changes) == 14:
-            break
-        predicted.append(error)
-        changes.append(100 * task.evaluate(model) - cut)
-        print(
-            f"  accepted: {count(candidate)} parameters, predicted {error:.4f}, lost {changes[-1]:.2f}",
-            flush=True,
-        )
-        model = candidate
-    removed = 100 * (1 - count(model) / dense)
-    evidence.row(
-        f"Fashion-MNIST CNN ({base:.1f} %, 3,000 images), annealed within 1 point: % of parameters removed",
-        reference=">= 80",
-        got=removed,
-        holds=removed >= 80,
-    )
-    rank = float(spearmanr(predicted, changes).statistic) if len(changes) > 2 else 0.0
-    evidence.row(
-        f"rank correlation of predicted residual and lost accuracy over {len(changes)} accepted steps",
-        reference="> 0.5",
-        got=rank,
-        holds=rank > 0.5,
-    )
-
-
-def step(model: nn.Module, x: Tensor, y: Tensor, task: Task) -> tuple[nn.Module, float]:
-    """Return the model at 0.8 of its parameters, and the largest score that went."""
-    graph = ns.trace(model, x)
-
-    def loss(network: nn.Module) -> Tensor:
-        return task.loss(network(x), y)
-
-    found = LinearDependency()(model, loss, graph)
-    chosen = ns.shrink(model, x, budget=ns.Budget(params=0.8), score=found)
-    keep, worst = {}, 0.0
-    for name, removed in ns.records(chosen)[-1]["groups"].items():
-        keep[name] = torch.ones(graph.group(name).size, dtype=torch.bool)
-        keep[name][removed] = False
-        worst = max([worst, *found[name][removed].tolist()])
-    return remove(compensate(model, graph, keep, loss), graph, keep)[0], worst
-
-
-def train(model: nn.Module, task: Task, epochs: int) -> None:
-    fit(model, task.train, epochs=epochs, augment=task.augment, progress=False)
-
-
-def count(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 if __name__ == "__main__":
