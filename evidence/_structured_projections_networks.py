@@ -53,7 +53,7 @@ NETWORKS = (
 EPOCHS = 5
 CHOOSE = 3000
 TEST = 5000
-TRIALS = 5
+TRIALS = 4
 EXAMPLE = torch.zeros(1, 1, 28, 28)
 Arm = Callable[[nn.Module, float], nn.Module]
 
@@ -83,7 +83,7 @@ def one_seed(network: Network, seed: int) -> dict[str, dict[str, float]]:
     results = {"dense": measured(dense, network, data)}
     bar = results["dense"]["choose"] - 0.01
     for name, arm in arms(network, fit, initial).items():
-        low, high = 0.004, 1.0
+        low, high = 0.02, 0.6
         for _ in range(TRIALS):
             share = math.sqrt(low * high)
             got = measured(arm(dense, share), network, data, factored="nuclear" in name)

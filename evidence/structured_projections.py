@@ -169,13 +169,13 @@ def never_fewer(evidence: Evidence, generator: torch.Generator) -> None:
 
 
 def seconds(*calls: Callable[[], object], rounds: int = 3) -> list[float]:
-    """Best time of each call, interleaved so that all see the same machine."""
+    """Best processor time of each call (one thread), interleaved so that all see the same machine."""
     best = [float("inf")] * len(calls)
     for _ in range(rounds):
         for i, call in enumerate(calls):
-            start = time.perf_counter()
+            start = time.process_time()
             call()
-            best[i] = min(best[i], time.perf_counter() - start)
+            best[i] = min(best[i], time.process_time() - start)
     return best
 
 
