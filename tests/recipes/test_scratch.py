@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import nn
 
 import netsmith as ns
-from netsmith.errors import NetsmithError
 from netsmith.recipes import Job, scratch
-from netsmith.recipes.scratch import reinitialise_
 
 X = torch.zeros(1, 1, 8, 8)
 
@@ -45,24 +42,3 @@ def test_every_group_keeps_the_same_share_and_nothing_of_what_was_learned():
     other = scratch(job_of(network(), fit, seed=1))
     assert all(torch.equal(begun[0][name], begun[1][name]) for name in begun[0])
     assert not torch.equal(again[0].weight, other[0].weight)
-
-
-def test_weights_that_cannot_be_made_anew_are_named_and_nothing_changes():
-    class Scaled(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear = nn.Linear(3, 3)
-            self.scale = nn.Parameter(torch.ones(3))
-
-    model = nn.Sequential(Scaled())
-    before = model[0].linear.weight.clone()
-    with pytest.raises(NetsmithError, match="Scaled '0' cannot initialise its 'scale' anew"):
-        reinitialise_(model, 0)
-    assert torch.equal(model[0].linear.weight, before)
-
-
-def test_random_numbers_of_the_caller_are_left_alone():
-    model = nn.Linear(2, 2)
-    state = torch.random.get_rng_state()
-    reinitialise_(model, 0)
-    assert torch.equal(torch.random.get_rng_state(), state)

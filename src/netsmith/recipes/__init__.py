@@ -17,6 +17,7 @@ from netsmith.recipes.reconstruction import reconstruction
 from netsmith.recipes.rigl import rigl
 from netsmith.recipes.scratch import scratch
 from netsmith.recipes.structured_projections import structured_projections
+from netsmith.recipes.tas import tas
 
 __all__ = [
     "Job",
@@ -35,4 +36,5 @@ __all__ = [
     "rigl",
     "scratch",
     "structured_projections",
+    "tas",
 ]

@@ -38,8 +38,9 @@ class Job:
         seed: where every random choice of the recipe starts.
         fit: :func:`netsmith.train.fit` with data, augmentation, evaluation, device, seed, checkpoints and
             progress bound: ``job.fit(model, epochs=..., penalty=..., after_step=..., learning_rate=...,
-            stage="sparse")``. ``stage`` names the checkpoints, so a run resumes stage by stage: give each
-            call its own. Raises :class:`~netsmith.errors.TrainingError` beyond ``epochs``.
+            stage="sparse")``, or with the training data in another form, ``data=...``. ``stage`` names the
+            checkpoints, so a run resumes stage by stage: give each call its own. Raises
+            :class:`~netsmith.errors.TrainingError` beyond ``epochs``.
         round_to: kept widths are multiples of this, or ``"auto"`` for widths the machine likes.
         options: the method's own settings; read them with :meth:`settings`.
         log: takes one line of progress.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netsmith.contracts import Inputs
     from netsmith.tasks.task import Task
     from netsmith.train import History
+    from netsmith.training.batches import Data
 
 
 RECALIBRATED = 50
@@ -54,8 +55,12 @@ class Stages:
     """Accuracy at the start and at the end of each stage, and after batch norms were estimated anew."""
     _macs: float | None = None
 
-    def fit(self, model: nn.Module, *, epochs: int, stage: str, **settings: Any) -> History:
+    def fit(
+        self, model: nn.Module, *, epochs: int, stage: str, data: Data | None = None, **settings: Any
+    ) -> History:
         """Train ``model`` in place for one stage and add its epochs to ``history``.
+
+        ``data`` takes the place of the task's training data: the same samples in another form.
 
         Raises:
             TrainingError: the stages together ask for more epochs than granted, or a stage name comes twice.
@@ -79,7 +84,8 @@ class Stages:
         }
         self.reached[f"{stage}, start"] = self.task.evaluate(model)
         self._recalibrate(model, stage)
-        history = fit(model, self.task.train, epochs=epochs, **(bound | settings))
+        train = self.task.train if data is None else data
+        history = fit(model, train, epochs=epochs, **(bound | settings))
         self.reached[stage] = self.task.evaluate(model)
         self.history.extend({"stage": stage, **epoch} for epoch in history.epochs)
         return history
