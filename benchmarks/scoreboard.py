@@ -16,6 +16,7 @@ import json
 import statistics
 import time
 from collections import defaultdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -97,27 +98,52 @@ def trial(name: str, model: nn.Module, task: Task, share: float, options: Any, s
     }
 
 
-def table(results: dict[str, Any]) -> str:
-    """Return a Markdown table: one row per method, one column per data set and budget."""
-    cells: dict[tuple[str, str], list[float]] = defaultdict(list)
-    columns, methods = dict[str, None](), dict[str, None]()
+def tables(results: dict[str, Any]) -> str:
+    """Return a Markdown table per data set: a row per method, accuracy per budget, CPU seconds of a trial."""
+    cells: dict[tuple[str, str, str], list[dict[str, float]]] = defaultdict(list)
+    shares: dict[str, dict[str, None]] = defaultdict(dict)
+    methods = dict[str, None]()
     for key, found in results.items():
         data, share, method, _ = key.split("|")
-        column = f"{data}, {share}"
-        columns[column] = methods[method] = None
-        cells[method, column].append(found["accuracy"])
-    lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for method in methods:
-        shown = [_spread(cells[method, column]) for column in columns]
-        lines.append(f"| {method} | " + " | ".join(shown) + " |")
-    return "\n".join(lines)
+        cells[data, method, share].append(found)
+        shares[data][share] = methods[method] = None
+    parts = []
+    for data, columns in shares.items():
+        heads = ["dense" if share == "1" else f"{float(share):.0%} MACs" for share in columns]
+        lines = ["| " + " | ".join(["method", *heads, "CPU s"]) + " |", "|---" * (len(columns) + 2) + "|"]
+        for method in methods:
+            trials = [cells[data, method, share] for share in columns]
+            spent = [trial["seconds"] for several in trials for trial in several if "seconds" in trial]
+            cost = f"{statistics.mean(spent):.0f}" if spent else ""
+            if any(trials):
+                lines.append("| " + " | ".join([method, *map(_spread, trials), cost]) + " |")
+        parts.append("\n".join([f"## ResNet-20 on {data}", "", *lines]))
+    return "\n\n".join(parts)
 
 
-def _spread(values: list[float]) -> str:
-    if not values:
+def _spread(trials: list[dict[str, float]]) -> str:
+    if not trials:
         return ""
+    values = [trial["accuracy"] for trial in trials]
     deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.2f}{deviation} ({len(values)})"
+
+
+def page(results: dict[str, Any], options: argparse.Namespace) -> str:
+    """Return the page with the tables and how they came about."""
+    return f"""# Scoreboard
+
+Written by `benchmarks/scoreboard.py`; do not edit by hand. Test accuracy in percent, mean ± sample standard
+deviation over (seeds). The dense networks were trained for {options.dense_epochs} epochs on
+{options.train_size or "all"} training images, and each method had {options.epochs} more. Weights, data
+order, augmentation, optimiser and schedule (a cosine from SGD's 0.1, precision {options.precision}) are the
+same for all. `tp-` are the pruners of Torch-Pruning {version("torch_pruning")}, `fastnas` is ModelOpt's.
+`random` and `scratch` (new weights, the same epochs) are controls. `@0.5`: at half the learning rate, which
+`reconstruction` takes by itself. CPU seconds of a trial, cut and training together, are one thread's on a
+shared machine.
+
+{tables(results)}
+"""
 
 
 def main() -> None:
@@ -133,6 +159,7 @@ def main() -> None:
     parser.add_argument("--train-size", type=int, default=None, help="images; all if left out")
     parser.add_argument("--precision", default="no", choices=["no", "bf16"])
     parser.add_argument("--results", type=Path, default=Path("scoreboard.json"))
+    parser.add_argument("--page", type=Path, help="Markdown file to write the tables to")
     options = parser.parse_args()
     results: dict[str, Any] = json.loads(options.results.read_text()) if options.results.exists() else {}
     for seed in range(options.seeds):
@@ -149,7 +176,9 @@ def main() -> None:
                     results[key] = trial(method, model, task, share, options, seed)
                     options.results.write_text(json.dumps(results, indent=1))
                     print(key, {name: round(value, 3) for name, value in results[key].items()}, flush=True)
-    print(table(results))
+    print(tables(results))
+    if options.page:
+        options.page.write_text(page(results, options))
 
 
 if __name__ == "__main__":
