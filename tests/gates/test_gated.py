@@ -201,7 +201,9 @@ def test_moves_and_copies():
     double = copy.deepcopy(gated).double()
     assert double(x.double()).dtype == torch.float64
     torch.testing.assert_close(double(x.double()).float(), gated(x))
-    assert not any(name.startswith("source") for name in gated.state_dict())
+    assert gated.state_dict().keys() == {"gate.logits", "gate.delta"} | {
+        f"network.{name}" for name in gated.network.state_dict()
+    }
 
 
 def test_mistakes():

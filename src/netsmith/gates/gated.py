@@ -46,6 +46,8 @@ class Gated(nn.Module):
         {'0.weight:0': tensor([0., 0., 0.], grad_fn=<SplitBackward0>)}
     """
 
+    _source: Tensor
+
     def __init__(
         self,
         model: nn.Module,
@@ -64,10 +66,9 @@ class Gated(nn.Module):
         self.gate = gate(sum(self.sizes.values()))
         device = next(model.parameters()).device
         self.gate.to(device)
-        self._readers = _readers(model, graph, gated)
-        for number, (_, _, sources) in enumerate(self._readers):
-            for part, source in enumerate(sources):
-                self.register_buffer(_name(number, part), source.to(device), persistent=False)
+        readers = _readers(model, graph, gated)
+        self._readers = [(tensor, dim, len(source)) for tensor, dim, source in readers]
+        self.register_buffer("_source", torch.cat([s for _, _, s in readers]).to(device), persistent=False)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the network puts out with its gates as they stand."""
@@ -76,26 +77,19 @@ class Gated(nn.Module):
         new = {id(tensor): tensor for tensor in tensors.values()}
         gates = self.gate()
         # What no gate is for is multiplied by the one at the end.
-        gates = torch.cat([gates, gates.new_ones(1)])
-        for number, (name, dim, sources) in enumerate(self._readers):
+        gates = torch.cat([gates, gates.new_ones(1)]).index_select(0, self._source)
+        factors = torch.split(gates, [size for _, _, size in self._readers])
+        for (name, dim, _), factor in zip(self._readers, factors, strict=True):
             weight = tensors[name]
             shape = [1] * weight.dim()
             shape[dim] = -1
-            gated = new[id(weight)]
-            for part in range(len(sources)):
-                factor = gates.index_select(0, self.get_buffer(_name(number, part)))
-                gated = gated * factor.to(weight.dtype).view(shape)
-            new[id(weight)] = gated
+            new[id(weight)] = new[id(weight)] * factor.to(weight.dtype).view(shape)
         with anatomy.replaced(new):
             return self.network(*args, **kwargs)
 
     def by_group(self, values: Tensor) -> dict[str, Tensor]:
         """Split one value per gate, ``[channels]``, into one tensor ``[size]`` per group."""
         return dict(zip(self.sizes, torch.split(values, list(self.sizes.values())), strict=True))
-
-
-def _name(number: int, part: int) -> str:
-    return f"source_{number}_{part}"
 
 
 def _chosen(graph: StructureGraph, names: Iterable[str] | None) -> tuple[list[Group], dict[str, str]]:
@@ -129,8 +123,11 @@ def _twin(model: nn.Module, learn: set[str]) -> nn.Module:
 
 def _readers(
     model: nn.Module, graph: StructureGraph, groups: Sequence[Group]
-) -> list[tuple[str, int, list[Tensor]]]:
-    """Return tensor, dimension and, per index, which gates multiply it; the number of gates stands for 1."""
+) -> list[tuple[str, int, Tensor]]:
+    """Return tensor, dimension and, per index, which gate multiplies it; the number of gates stands for 1.
+
+    A dimension is there as often as an index has gates.
+    """
     shapes = {name: tensor.shape for name, tensor in Anatomy.of(model).tensors.items()}
     count = sum(group.size for group in groups)
     found: dict[tuple[str, int], list[Tensor]] = {}
@@ -145,4 +142,4 @@ def _readers(
                 sources.append(free)
             free[one.index.flatten()] = gate
         start += group.size
-    return [(tensor, dim, sources) for (tensor, dim), sources in found.items()]
+    return [(tensor, dim, source) for (tensor, dim), sources in found.items() for source in sources]
