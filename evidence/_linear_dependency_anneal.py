@@ -20,9 +20,9 @@ from netsmith.train import fit
 TRAIN, CHOOSE, TEST = 3000, 1000, 2000
 TOLERANCE = 1.0
 """Points of accuracy that the annealing may lose, on images it does not train on."""
-EPOCHS = 20
+EPOCHS = 10
 """Of distillation after a cut, at most; the authors': 50."""
-NETWORKS = {"lenet5": (1.0, 15), "small-cnn": (0.5, 25)}
+NETWORKS = {"lenet5": (1.0, 15), "small-cnn": (0.5, 12)}
 """Width, and epochs of the dense network."""
 
 

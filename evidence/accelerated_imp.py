@@ -63,7 +63,7 @@ def masks(evidence: Evidence) -> None:
                     seen["moved"] += int((weight[mask] != 0).sum())
                     seen["moved"] += int((optimizer.state[weight]["momentum_buffer"][mask] != 0).sum())
 
-        loop(network, data, now.epochs, evidence.seed, now.schedule, now.after_step, look)
+        loop(network, data, now.epochs, evidence.seed, now.schedule, now.after_step, look, momentum=0.9)
         before.append(copy.deepcopy(network.state_dict()))
 
     history = IterativeMagnitude(model, iterations=5).run(one, epochs=2, short_epochs=1, schedule=step_decay)
@@ -187,11 +187,13 @@ def loop(
     schedule: Callable[[float], float],
     after_step: Callable[[], object] = lambda: None,
     look: Callable[[torch.optim.Optimizer, int], None] = lambda optimizer, step: None,
+    *,
+    momentum: float = 0.0,
 ) -> None:
-    """Plain loop: a new SGD at 0.1 with momentum 0.9, batches of 64."""
+    """Plain loop: a new SGD at 0.1, batches of 64."""
     x, y = data[:2]
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=momentum)
     steps, step = epochs * -(-len(x) // 64), 0
     for _ in range(epochs):
         for index in torch.randperm(len(x), generator=generator).split(64):

@@ -26,8 +26,8 @@ class Card:
     """How this implementation differs from the paper."""
     budgets: tuple[str, ...] = ()
     """Kinds of budget that a recipe can serve; all of them if empty."""
-    counting: str = ""
-    """What such a budget counts, where it is not what :class:`netsmith.Budget` says."""
+    nonzeros: bool = False
+    """Whether a budget in ``params`` counts those that are not zero, while tensors keep their shapes."""
 
 
 def card(
@@ -37,12 +37,12 @@ def card(
     venue: str = "",
     differs: str = "nothing known",
     budgets: tuple[str, ...] = (),
-    counting: str = "",
+    nonzeros: bool = False,
 ) -> Callable[[Method], Method]:
     """Attach a :class:`Card` to a class or function; it only annotates, nothing is registered."""
 
     def annotate(method: Method) -> Method:
-        method.__card__ = Card(title, paper, venue, differs, budgets, counting)  # type: ignore[attr-defined]
+        method.__card__ = Card(title, paper, venue, differs, budgets, nonzeros)  # type: ignore[attr-defined]
         return method
 
     return annotate
@@ -59,8 +59,10 @@ def require_served(method: object, budget: Budget, name: str) -> None:
         return
     beyond = [kind for kind in budget.kinds if kind not in card.budgets]
     if beyond:
-        counting = f" ({card.counting})" if card.counting else ""
+        counted = (
+            " (those that are not zero; zeros in dense tensors save nothing else)" if card.nonzeros else ""
+        )
         raise BudgetError(
             f"method {name!r} cannot serve a budget in {' and '.join(beyond)}; it serves "
-            f"{', '.join(card.budgets)}{counting}: give one of these, or choose another method"
+            f"{', '.join(card.budgets)}{counted}: give one of these, or choose another method"
         )

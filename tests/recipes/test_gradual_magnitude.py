@@ -45,7 +45,7 @@ def test_parameters_that_are_not_zero_meet_the_budget(recipe: Any, params: float
 
 @pytest.mark.parametrize("recipe", [gradual_magnitude, rigl])
 def test_kinds_that_zeros_cannot_serve_are_refused(recipe: Any) -> None:
-    with pytest.raises(BudgetError, match=r"in macs and latency; it serves params \(parameters that are not"):
+    with pytest.raises(BudgetError, match=r"in macs and latency; it serves params \(those that are not zero"):
         recipe(job(ns.Budget(macs=0.5, params=0.5, latency="1ms")))
     with pytest.raises(BudgetError, match="63 of 243 parameters are biases and norms"):
         recipe(job(ns.Budget(params=0.2)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netsmith.cards import card, require_served
 from netsmith.errors import BudgetError, NetsmithError, UnknownNameError
-from netsmith.recipes.nonzeros import COUNTING, density_for, note_nonzeros
+from netsmith.recipes.nonzeros import density_for, note_nonzeros
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,7 @@ NAME = "accelerated-imp"
         "last cut stops at the budget"
     ),
     budgets=("params",),
-    counting=COUNTING,
+    nonzeros=True,
 )
 def accelerated_imp(job: Job) -> nn.Module:
     """Return the model with its smallest weights at zero, pruned and trained in rounds, the last the longest.
@@ -39,8 +39,8 @@ def accelerated_imp(job: Job) -> nn.Module:
     counts the zeros too; the notes have the non-zeros, and each round.
 
     Options:
-        rate: share of the surviving weights that a round removes, in (0, 1); larger where the epochs of the
-            job do not give each round one.
+        rate: share of the surviving weights that a round removes, in (0, 1); larger where the rounds would
+            leave the last one less than half of the epochs.
         short: epochs of a short round over those of the last one, in (0, 1].
         rewind: ``"learning-rate"``, or ``"fine-tuning"`` at a low one. Rewinding weights needs those of the
             first training: :class:`netsmith.sparsity.WeightRewinding` in your own loop.
@@ -86,18 +86,19 @@ def accelerated_imp(job: Job) -> nn.Module:
 
 
 def _in_rounds(job: Job, rate: float, scope: str) -> IterativeMagnitude:
-    """Return the pruning to the job's budget, with at most one round per epoch."""
+    """Return the pruning to the job's budget, in rounds that leave half of the epochs to the last."""
     from netsmith.sparsity import IterativeMagnitude
 
     density = _density(job.model, job.budget)
     pruning = IterativeMagnitude(job.model, rate=rate, density=density, scope=scope)
-    if pruning.iterations <= job.epochs:
+    most = job.epochs // 2 + 1
+    if pruning.iterations <= most:
         return pruning
-    percent = math.ceil(100 * (1 - density ** (1 / job.epochs)))
-    while pruning.iterations > job.epochs and percent < 100:
+    percent = math.ceil(100 * (1 - density ** (1 / most)))
+    while pruning.iterations > most and percent < 100:
         pruning = IterativeMagnitude(job.model, rate=percent / 100, density=density, scope=scope)
         percent += 1  # whole weights may need a little more
-    job.log(f"{job.epochs} epochs make {job.epochs} rounds at most: the rate is not {rate}")
+    job.log(f"{job.epochs} epochs make {most} rounds at most: a round removes more than the share {rate}")
     return pruning
 
 

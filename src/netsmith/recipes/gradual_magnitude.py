@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netsmith.cards import card, require_served
 from netsmith.errors import NetsmithError
-from netsmith.recipes.nonzeros import COUNTING, density_for, note_nonzeros
+from netsmith.recipes.nonzeros import density_for, note_nonzeros
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         "once, as the network is trained already"
     ),
     budgets=("params",),
-    counting=COUNTING,
+    nonzeros=True,
 )
 def gradual_magnitude(job: Job) -> nn.Module:
     """Return the model with its smallest weights at zero, pruned along a cubic ramp.

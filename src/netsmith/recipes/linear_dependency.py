@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     differs=(
         "goes to a budget in chunks with training between them, the channels of all layers ranked together "
         "(the paper: layer by layer, until the accuracy falls by a tolerance, then distillation; a step that "
-        "falls below is taken back); regressions in closed form; a ridge instead of stopping where the "
-        "weights grow"
+        "falls below is taken back: netsmith.cutting.annealing.anneal); regressions in closed form; a ridge "
+        "instead of stopping where the weights grow"
     ),
 )
 def linear_dependency(job: Job) -> nn.Module:

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from netsmith.recipes.job import Job
 
 
-COUNTING = "parameters that are not zero; zeros in dense tensors save nothing else"
-
-
 def density_for(model: nn.Module, budget: Budget, method: str) -> float:
     """Return the share of a model's weights that may stay for a budget of ``params``, in (0, 1].
 
@@ -38,9 +35,14 @@ def density_for(model: nn.Module, budget: Budget, method: str) -> float:
     return min(int(left), weights) / weights
 
 
+def nonzeros(model: nn.Module) -> int:
+    """Return how many parameters of a model are not zero."""
+    return sum(int((parameter != 0).sum()) for parameter in model.parameters())
+
+
 def note_nonzeros(job: Job, method: str, masks: Mapping[str, Tensor]) -> None:
     """Say in the notes how many parameters of the job's model are not zero, and the density per layer."""
-    nonzero = sum(int((parameter != 0).sum()) for parameter in job.model.parameters())
+    nonzero = nonzeros(job.model)
     total = sum(parameter.numel() for parameter in job.model.parameters())
     layers = {name: int(mask.sum()) / mask.numel() for name, mask in masks.items()}
     job.notes[method] = {"nonzero_parameters": nonzero, "parameters": total, "density": layers}

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from netsmith.cards import card, require_served
-from netsmith.recipes.nonzeros import COUNTING, density_for, note_nonzeros
+from netsmith.recipes.nonzeros import density_for, note_nonzeros
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "gradients are those of the batch of the step"
     ),
     budgets=("params",),
-    counting=COUNTING,
+    nonzeros=True,
 )
 def rigl(job: Job) -> nn.Module:
     """Return the model with as many weights as the budget allows, trained while weak ones gave way to others.

@@ -16,6 +16,7 @@ from torch import nn
 from netsmith.cost.widths import explain
 from netsmith.errors import NetsmithError, SpeedWarning
 from netsmith.recipes.job import Job
+from netsmith.recipes.nonzeros import nonzeros
 from netsmith.report.trials import budget_text
 from netsmith.resolve import methods
 from netsmith.workflow.folder import CHECKPOINTS, alone, write_json
@@ -27,6 +28,7 @@ from netsmith.workflow.sensitivity import scored_away, sensitivity
 from netsmith.workflow.stages import Stages
 
 if TYPE_CHECKING:
+    from netsmith.cards import Card
     from netsmith.train import History
 
 
@@ -112,7 +114,7 @@ def run(
         history=training.history + shaping.history,
         records=records(small),
         details={
-            **_details(planned, measured, lost),
+            **_details(planned, small, measured, lost),
             "stages": training.reached | shaping.reached,
             "sensitivity": lost,
             "notes": notes,
@@ -165,7 +167,9 @@ def _shape(
     return small.eval(), job.notes
 
 
-def _details(planned: Plan, measured: Measured, lost: dict[str, Any] | None) -> dict[str, Any]:
+def _details(
+    planned: Plan, small: nn.Module, measured: Measured, lost: dict[str, Any] | None
+) -> dict[str, Any]:
     now, cost = (
         {"latency": row["latency_s"], "energy": row["energy_j"], **row}
         for row in (measured.before, measured.after)
@@ -175,6 +179,9 @@ def _details(planned: Plan, measured: Measured, lost: dict[str, Any] | None) -> 
     if slow and planned.round_to == "auto":
         # The advice after the semicolon, to let the widths be chosen, was followed already.
         slow = slow.partition(";")[0]
+    card: Card | None = getattr(planned.recipe, "__card__", None)
+    if card is not None and card.nonzeros:
+        cost = cost | {"params": nonzeros(small)}
     missed = [
         f"{kind} is {cost[kind]:.4g}, asked was at most {limit:.4g}"
         for kind, limit in limits.items()
