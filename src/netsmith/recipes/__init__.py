@@ -16,6 +16,7 @@ from netsmith.recipes.random import random
 from netsmith.recipes.reconstruction import reconstruction
 from netsmith.recipes.rigl import rigl
 from netsmith.recipes.scratch import scratch
+from netsmith.recipes.shapley import shapley
 from netsmith.recipes.structured_projections import structured_projections
 from netsmith.recipes.tas import tas
 
@@ -35,6 +36,7 @@ __all__ = [
     "reconstruction",
     "rigl",
     "scratch",
+    "shapley",
     "structured_projections",
     "tas",
 ]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from netsmith.cards import card
 from netsmith.errors import BudgetError
+from netsmith.recipes.calibration import calibration
 from netsmith.recipes.chunks import absolute, chunks_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from netsmith.contracts import Loss
     from netsmith.cost.counting import CostTable
     from netsmith.recipes.job import Job
 
@@ -59,7 +57,7 @@ def linear_dependency(job: Job) -> nn.Module:
     score = LinearDependency(ridge=settings["ridge"], weighted=settings["weighted"])
     chunks, rate = chunks_of(settings["chunk"]), settings["learning_rate"] or None
     between, spent = math.floor(job.epochs * settings["finetune"]), 0
-    loss = _calibration(job, settings["samples"])
+    loss = calibration(job, settings["samples"])
     tables: dict[str, Any] = {**cost_tables(job.budget)}
     model, steps = job.model, job.notes.setdefault("steps", [])
     for number, target in enumerate(_targets(job, settings["chunk"], chunks, tables), start=1):
@@ -80,17 +78,6 @@ def linear_dependency(job: Job) -> nn.Module:
             spent += epochs
     job.fit(model, epochs=job.epochs - spent, learning_rate=rate, stage="finetune")
     return model
-
-
-def _calibration(job: Job, samples: int) -> Loss:
-    """Return the loss on some training inputs."""
-    from netsmith.calling import moved
-    from netsmith.tasks.batches import batch_of, size_of
-
-    order = torch.randperm(size_of(job.task.train), generator=torch.Generator().manual_seed(job.seed))
-    device = next((tensor.device for tensor in job.model.parameters()), torch.device("cpu"))
-    batch = moved(batch_of(job.task.train, order[:samples]), device)
-    return lambda network: job.task.batch_loss(network, batch)
 
 
 def _targets(job: Job, chunk: float, chunks: int, tables: dict[str, CostTable]) -> list[dict[str, float]]:

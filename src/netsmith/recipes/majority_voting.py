@@ -10,6 +10,7 @@ import torch
 
 from netsmith.cards import card
 from netsmith.errors import NetsmithError
+from netsmith.recipes.calibration import calibration, calibration_batch
 from netsmith.recipes.chunks import absolute
 from netsmith.recipes.pruning_events import PruningEvents, event_epochs
 
@@ -145,23 +146,16 @@ class _Pace:
 
 def _events(job: Job, settings: dict[str, Any]) -> PruningEvents:
     """Return what cuts, with the training inputs that vote."""
-    from netsmith.calling import moved
     from netsmith.scores.majority_voting import MajorityVoting
-    from netsmith.tasks.batches import batch_of, size_of
 
-    order = torch.randperm(size_of(job.task.train), generator=torch.Generator().manual_seed(job.seed))
-    inputs, targets = batch_of(job.task.train, order[: settings["samples"]])
-
-    def loss(network: nn.Module) -> torch.Tensor:
-        device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
-        return job.task.batch_loss(network, moved((inputs, targets), device))
-
+    samples = settings["samples"]
     score = MajorityVoting(
         rule=settings["rule"],
         share=settings["share"],
         standardise=settings["standardise"],
-        targets=targets if settings["per_class"] else None,
+        targets=calibration_batch(job, samples)[1] if settings["per_class"] else None,
     )
+    loss = calibration(job, samples)
     return PruningEvents(
         job.inputs, loss, score=score, fold=settings["fold"], min_width=settings["min_width"]
     )
