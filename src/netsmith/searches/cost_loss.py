@@ -22,6 +22,7 @@ def cost_loss(expected: Tensor, actual: float, limit: float, tolerance: float = 
         limit: what it may cost.
         tolerance: how far below it may stay, as a share of the limit.
 
+    >>> import torch
     >>> expected = torch.tensor(1.0).exp()
     >>> [round(float(cost_loss(expected, actual, limit=10.0)), 6) for actual in (11.0, 9.9, 8.0)]
     [1.0, 0.0, -1.0]

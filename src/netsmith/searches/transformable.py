@@ -69,12 +69,12 @@ class TransformableSearch(nn.Module):
         EditError: no group can be searched (says why), or depth where no stage has two blocks.
 
     Example:
-        >>> import netsmith as ns
+        >>> import torch, netsmith as ns
         >>> net = ns.zoo.build("resnet20", classes=10, input_shape=(3, 32, 32), width=0.5)
         >>> x = torch.zeros(2, 3, 32, 32)
         >>> search = ns.searches.TransformableSearch(net, x, budget=ns.Budget(macs=0.5))
-        >>> search(x).shape, search.architecture().depths
-        (torch.Size([2, 10]), {'stage1.0': 1, 'stage2.1': 0, 'stage3.1': 0})
+        >>> search(x).shape, search.space.sizes.depths
+        (torch.Size([2, 10]), [(1, 3), (0, 2), (0, 2)])
     """
 
     temperature: Tensor
