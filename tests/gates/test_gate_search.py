@@ -71,6 +71,7 @@ def test_the_extracted_model_is_the_gated_one_and_learns_on():
     keep = search.decide()
     assert 0 < int(keep["0.weight:0"].sum()) < 8
     small = search.extract(keep)
+    search.harden(keep)
     search.gated.eval(), small.eval()
     with torch.no_grad():
         torch.testing.assert_close(small(X), search.gated(X), atol=1e-5, rtol=1e-5)

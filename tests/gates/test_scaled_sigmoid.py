@@ -43,6 +43,19 @@ def test_the_penalty_does_not_see_the_slope():
     torch.testing.assert_close(values[0], sigma * (1 - sigma))
 
 
+@pytest.mark.parametrize("delta", [(1.0, 1e4), (1e-3, 1.0)])
+def test_hard_gates_are_a_mask_and_learn_no_more(delta):
+    gate = ScaledSigmoid(3, delta=delta)
+    stay = torch.tensor([True, False, True])
+    gate.harden(stay)
+    for progress in (0.0, 1.0):
+        gate.anneal(progress)
+        gate.logits.grad = None
+        (gate().sum() + gate.measure()).backward()
+        assert torch.equal(gate(), stay.float())
+        assert not gate.logits.grad.any()
+
+
 @pytest.mark.parametrize("delta", [(1.0, 1.0), (2.0, 1.0), (0.0, 1.0), (-1.0, 1.0), (1.0, float("inf"))])
 def test_delta_must_grow(delta):
     with pytest.raises(NetsmithError, match="must grow from a positive number to a finite one"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ class Small(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
-def job(**options: Any) -> Job:
+def job(out: Path | None = None, stop_at: str = "", **options: Any) -> Job:
     torch.manual_seed(0)
     inputs = torch.randn(128, 1, 6, 6)
     data = TensorDataset(inputs, (inputs[:, 0, :3].sum((1, 2)) > inputs[:, 0, 3:].sum((1, 2))).long())
@@ -45,7 +46,15 @@ def job(**options: Any) -> Job:
     def run(model: nn.Module, *, epochs: int, stage: str, **settings: Any) -> Any:
         calls.append((stage, epochs))
         settings = {"learning_rate": None, **settings}
+        if out is not None:
+            settings |= {"out": out / stage, "resume": True}
+        if stage == stop_at:
+            settings["after_epoch"] = interrupted
         return fit(model, data, epochs=epochs, batch_size=16, progress=False, **settings)
+
+    def interrupted(model: nn.Module, clock: ns.train.Clock) -> None:
+        if clock.epoch == 3:
+            raise KeyboardInterrupt
 
     task = Task("toy", data, data, 2, (1, 6, 6))
     made = Job(
@@ -83,6 +92,14 @@ def test_the_strength_follows_the_budget_unless_told_not_to():
         strengths[adapt] = given.notes["dnal"]["strength_at_the_end"]
     assert strengths[False] == 1e-3
     assert strengths[True] != 1e-3
+
+
+def test_resumes_bit_for_bit_from_the_middle_of_the_gates(tmp_path: Path):
+    whole = dnal(job(gates=0.5))
+    with pytest.raises(KeyboardInterrupt):
+        dnal(job(tmp_path, "gates", gates=0.5))
+    resumed = dnal(job(tmp_path, gates=0.5))
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
 def test_learns_gates_for_an_epoch_at_least():

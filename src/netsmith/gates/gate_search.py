@@ -157,6 +157,12 @@ class GateSearch:
                 )
         return self.open(self.keep)
 
+    def harden(self, keep: Keep) -> None:
+        """Make the gates a mask: what ``gated`` then gives is what the extracted network will, exactly."""
+        full = {name: torch.ones(size, dtype=torch.bool) for name, size in self.gated.sizes.items()}
+        stay = torch.cat([keep.get(name, own).cpu() for name, own in full.items()])
+        self.gate.harden(stay.to(self.gate.logits.device))
+
     def extract(self, keep: Keep) -> nn.Module:
         """Return the model without the other channels and without gates; ``model`` is untouched.
 

@@ -20,6 +20,10 @@ def scaled_sigmoid(logits: Tensor, delta: Tensor | float) -> Tensor:
     return torch.sigmoid(delta * logits)
 
 
+HARD = 1e4
+"""A logit at which a gate is exactly 0 or 1 at every slope from 1 up, with gradient 0."""
+
+
 @card(
     title="DNAL: scaled sigmoid gates",
     paper="Q. Guo, X.-J. Wu, J. Kittler, Z. Feng, 2022, arXiv:2103.02126",
@@ -87,6 +91,11 @@ class ScaledSigmoid(nn.Module):
             return False
         self.delta.copy_(slope)
         return True
+
+    def harden(self, stay: Tensor) -> None:
+        """Make the gates a mask, ``[size]`` bool: exactly 1 where ``stay``, 0 elsewhere, learning no more."""
+        with torch.no_grad():
+            self.logits.copy_(torch.where(stay, HARD, -HARD) / self.delta.clamp(max=1))
 
     def _slope(self, level: int) -> float:
         start, end = self.slopes
