@@ -107,7 +107,7 @@ def built_networks(evidence: Evidence, count: int) -> None:
 
 
 def branches(evidence: Evidence) -> None:
-    """Compare the gradient of the cost's loss, through softmax and expected cost, with difference quotients."""
+    """Compare the gradient of the cost's loss with difference quotients, down to the logits."""
     net = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 8), nn.ReLU(), nn.Linear(8, 3))
     graph = ns.trace(net, torch.zeros(1, 6))
     sizes = Sizes({group.name: (3, 5, group.size) for group in graph.groups})
