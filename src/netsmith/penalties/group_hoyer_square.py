@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from netsmith.cards import card
-from netsmith.penalties.channels import DIMS, ChannelNorms
+from netsmith.penalties.channel_penalty import ChannelPenalty
 from netsmith.penalties.guarded import effective_count
-from netsmith.penalties.selection import Select, checked_strength, weights, widened
-
-if TYPE_CHECKING:
-    from netsmith.graph import StructureGraph
+from netsmith.penalties.selection import widened
 
 
 def group_hoyer_square(norms: Tensor) -> Tensor:
@@ -34,38 +28,22 @@ def group_hoyer_square(norms: Tensor) -> Tensor:
     differs="with a graph, a channel's group holds everything coupled to it in all layers, not one layer's "
     "row or column, so that a channel that goes to zero can be removed; without a graph as in the paper",
 )
-class GroupHoyerSquare:
+class GroupHoyerSquare(ChannelPenalty):
     """``strength * sum over groups of (sum_c n_c)^2 / sum_c n_c^2``: drives whole channels to zero.
 
-    With a graph, ``n_c`` is the norm of all weight entries that channel c of a coupled group owns. Without
-    one, each weight contributes its output channels and its input channels, as in the paper (for grouped
-    convolutions trace a graph: their columns are not channels).
+    With a graph, ``n_c`` is the norm of all weight entries that channel c of a coupled group owns; without
+    one, the groups are the rows and the columns of each weight, as in the paper. ``strength`` is in loss
+    units per effective channel; 1e-5 to 1e-2 are usual.
 
-    Args:
-        graph: from :func:`netsmith.trace`, or None.
-        strength: loss units per effective channel, >= 0; 1e-5 to 1e-2 are usual.
-        dims: without a graph, which of ``"out"`` and ``"in"`` to group by.
-        select: which parameters, weights of two or more dimensions by default.
+    Args are those of :class:`~netsmith.penalties.channel_penalty.ChannelPenalty`.
 
     Raises:
-        NetsmithError: ``strength`` is negative or not finite, ``dims`` is unknown, or (when called) nothing
-            is selected, a selected tensor has one dimension, or the model is not the one that was traced.
+        NetsmithError: ``strength`` is negative or not finite, ``dims`` is unknown, or (when called) the model
+            does not fit.
     """
 
-    def __init__(
-        self,
-        graph: StructureGraph | None = None,
-        *,
-        strength: float,
-        dims: Sequence[str] = DIMS,
-        select: Select = weights,
-    ) -> None:
-        self.strength = checked_strength(strength)
-        self.norms = ChannelNorms(graph, dims=dims, select=select)
-
-    def __call__(self, model: nn.Module) -> Tensor:
-        """Return the penalty of ``model``, a scalar."""
-        norms, group, groups = self.norms(model)
-        sums = norms.new_zeros(groups).index_add(0, group, norms)
+    def measure(self, norms: Tensor, group: Tensor, groups: int) -> Tensor:
+        """Return :func:`group_hoyer_square` of each group, summed."""
+        ones = norms.new_zeros(groups).index_add(0, group, norms)
         squares = norms.new_zeros(groups).index_add(0, group, norms.square())
-        return self.strength * effective_count(sums, squares).sum()
+        return effective_count(ones, squares).sum()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from netsmith.cards import card
 from netsmith.penalties.guarded import effective_count, root, sums
-from netsmith.penalties.selection import Select, checked_strength, selected, weights, widened
+from netsmith.penalties.selection import widened
+from netsmith.penalties.weight_penalty import WeightPenalty
 
 
 def hoyer(tensor: Tensor) -> Tensor:
@@ -26,21 +27,15 @@ def hoyer(tensor: Tensor) -> Tensor:
     venue="JMLR 2004",
     differs="the ratio of norms itself is penalised, as in DeepHoyer's comparison, not his sparseness",
 )
-class Hoyer:
+class Hoyer(WeightPenalty):
     """``strength * sum over tensors of ||w||_1 / ||w||_2``.
 
-    Args:
-        strength: loss units per unit of the measure, >= 0.
-        select: which parameters, weights of two or more dimensions by default.
+    Args are those of :class:`~netsmith.penalties.weight_penalty.WeightPenalty`.
 
     Raises:
         NetsmithError: ``strength`` is negative or not finite, or (when called) nothing is selected.
     """
 
-    def __init__(self, strength: float, *, select: Select = weights) -> None:
-        self.strength = checked_strength(strength)
-        self.select = select
-
-    def __call__(self, model: nn.Module) -> Tensor:
-        """Return the penalty of ``model``, a scalar."""
-        return self.strength * root(effective_count(*sums(selected(model, self.select)))).sum()
+    def measure(self, tensors: list[Tensor]) -> Tensor:
+        """Return :func:`hoyer`, summed."""
+        return root(effective_count(*sums(tensors))).sum()

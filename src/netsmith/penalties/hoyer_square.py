@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from netsmith.cards import card
 from netsmith.penalties.guarded import effective_count, sums
-from netsmith.penalties.selection import Select, checked_strength, selected, weights, widened
+from netsmith.penalties.selection import widened
+from netsmith.penalties.weight_penalty import WeightPenalty
 
 
 def hoyer_square(tensor: Tensor) -> Tensor:
@@ -30,24 +31,19 @@ def hoyer_square(tensor: Tensor) -> Tensor:
     venue="ICLR 2020",
     differs="weights only by default: the reference script also takes biases and the scales of norms",
 )
-class HoyerSquare:
+class HoyerSquare(WeightPenalty):
     """``strength * sum over tensors of (sum |w|)^2 / sum w^2``: drives single weights to zero.
 
-    The sum is not weighted: a tensor of N entries contributes up to N. Train without weight decay, which
-    only shrinks the norm and so makes the penalty ever stronger.
+    The sum is not weighted: a tensor of N entries contributes up to N, so ``strength`` is in loss units per
+    effective non-zero; 1e-6 to 1e-3 are usual. Train without weight decay, which only shrinks the norm and so
+    makes the penalty ever stronger.
 
-    Args:
-        strength: loss units per effective non-zero, >= 0; 1e-6 to 1e-3 are usual.
-        select: which parameters, weights of two or more dimensions by default.
+    Args are those of :class:`~netsmith.penalties.weight_penalty.WeightPenalty`.
 
     Raises:
         NetsmithError: ``strength`` is negative or not finite, or (when called) nothing is selected.
     """
 
-    def __init__(self, strength: float, *, select: Select = weights) -> None:
-        self.strength = checked_strength(strength)
-        self.select = select
-
-    def __call__(self, model: nn.Module) -> Tensor:
-        """Return the penalty of ``model``, a scalar."""
-        return self.strength * effective_count(*sums(selected(model, self.select))).sum()
+    def measure(self, tensors: list[Tensor]) -> Tensor:
+        """Return :func:`hoyer_square`, summed."""
+        return effective_count(*sums(tensors)).sum()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from netsmith.cards import card
-from netsmith.penalties.selection import Select, checked_strength, selected, weights
+from netsmith.penalties.weight_penalty import WeightPenalty
 
 
 @card(
@@ -15,21 +15,15 @@ from netsmith.penalties.selection import Select, checked_strength, selected, wei
     venue="J. R. Stat. Soc. B",
     differs="as a term of the loss, minimised by whatever optimiser the user has, not by coordinate descent",
 )
-class L1:
+class L1(WeightPenalty):
     """``strength * sum |w|``.
 
-    Args:
-        strength: loss units per unit of magnitude, >= 0.
-        select: which parameters, weights of two or more dimensions by default.
+    Args are those of :class:`~netsmith.penalties.weight_penalty.WeightPenalty`.
 
     Raises:
         NetsmithError: ``strength`` is negative or not finite, or (when called) nothing is selected.
     """
 
-    def __init__(self, strength: float, *, select: Select = weights) -> None:
-        self.strength = checked_strength(strength)
-        self.select = select
-
-    def __call__(self, model: nn.Module) -> Tensor:
-        """Return the penalty of ``model``, a scalar."""
-        return self.strength * torch.stack(torch._foreach_norm(selected(model, self.select), 1)).sum()
+    def measure(self, tensors: list[Tensor]) -> Tensor:
+        """Return ``sum |w|``."""
+        return torch.stack(torch._foreach_norm(tensors, 1)).sum()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from netsmith.cards import card
-from netsmith.penalties.selection import Select, checked_strength, selected, weights, widened
+from netsmith.penalties.selection import widened
+from netsmith.penalties.weight_penalty import WeightPenalty
 
 
 def transformed_l1(tensor: Tensor) -> Tensor:
@@ -26,21 +27,15 @@ def transformed_l1(tensor: Tensor) -> Tensor:
     venue="Neural Networks 2019",
     differs="element-wise only, with the shape parameter a = 1 as in DeepHoyer's comparison",
 )
-class TransformedL1:
+class TransformedL1(WeightPenalty):
     """``strength * sum 2 |w| / (1 + |w|)``: large weights are hardly pulled, small ones as by l1.
 
-    Args:
-        strength: loss units per unit of the measure, >= 0.
-        select: which parameters, weights of two or more dimensions by default.
+    Args are those of :class:`~netsmith.penalties.weight_penalty.WeightPenalty`.
 
     Raises:
         NetsmithError: ``strength`` is negative or not finite, or (when called) nothing is selected.
     """
 
-    def __init__(self, strength: float, *, select: Select = weights) -> None:
-        self.strength = checked_strength(strength)
-        self.select = select
-
-    def __call__(self, model: nn.Module) -> Tensor:
-        """Return the penalty of ``model``, a scalar."""
-        return self.strength * torch.stack([transformed_l1(w) for w in selected(model, self.select)]).sum()
+    def measure(self, tensors: list[Tensor]) -> Tensor:
+        """Return :func:`transformed_l1`, summed."""
+        return torch.stack([transformed_l1(tensor) for tensor in tensors]).sum()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from netsmith.cards import card
-from netsmith.projections.numerics import as_rows, check_radius, merge, towards_zero, within
+from netsmith.projections.ball import Ball
+from netsmith.projections.numerics import as_rows, merge, towards_zero, within
 from netsmith.projections.simplex import shrink_to_sum, sparse_vertex
 
 
@@ -49,24 +47,11 @@ def l1_ball(tensor: Tensor, radius: float, *, batch_dims: int = 0) -> Tensor:
     venue="ICPR 2020",
     differs="the threshold is found by Newton steps instead of a sort; the result is the same",
 )
-@dataclass(frozen=True)
-class L1Ball:
+class L1Ball(Ball):
     """Tensors with ``Σ|w| <= radius``: unstructured zeros, see :func:`l1_ball`.
 
-    Args:
-        radius: largest l1 norm allowed, in units of the weights, >= 0; absolute, so scale it with the layer
-            (``0.1 * L1Ball(0).norm(weight).item()`` keeps a tenth of the norm).
-        batch_dims: leading dimensions that number independent tensors.
+    Arguments are those of :class:`~netsmith.projections.ball.Ball`.
     """
-
-    nearest: ClassVar[bool] = True
-
-    radius: float
-    _: KW_ONLY
-    batch_dims: int = 0
-
-    def __post_init__(self) -> None:
-        check_radius(self.radius)
 
     def __call__(self, tensor: Tensor) -> Tensor:
         """Return the nearest tensor in the ball."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from netsmith.cards import card
-from netsmith.projections.folds import Axis, Fold, check_names, fold_weight, unfold_weight
+from netsmith.projections.ball import GroupBall
+from netsmith.projections.folds import unfold_weight
 from netsmith.projections.numerics import (
     as_groups,
     as_rows,
-    check_radius,
     from_groups,
     merge,
     towards_zero,
@@ -69,45 +68,28 @@ def l11_bilevel(tensor: Tensor, radius: float, *, dim: int, batch_dims: int = 0)
     venue="ICPR 2020",
     differs="not the nearest point of the l1 ball: two nested l1 projections, as in the authors' public code",
 )
-@dataclass(frozen=True)
-class L11Ball:
+class L11Ball(GroupBall):
     """Weights with ``‖W‖₁,₁ <= radius``: zero groups and zeros inside the others, see :func:`l11_bilevel`.
 
-    Args:
-        radius: largest l1 norm allowed, in units of the weights, >= 0.
-        axis: ``"in"``: one group per input feature or channel (a column of PyTorch's ``[out, in]``);
-            ``"out"``: one group per neuron or filter (a row).
-        fold: how a convolution kernel becomes a matrix, see :mod:`netsmith.projections.folds`.
-        batch_dims: leading dimensions that number independent weights.
+    Arguments are those of :class:`~netsmith.projections.ball.GroupBall`.
     """
 
     nearest: ClassVar[bool] = False
 
-    radius: float
-    _: KW_ONLY
-    axis: Axis = "in"
-    fold: Fold = "channel"
-    batch_dims: int = 0
-
-    def __post_init__(self) -> None:
-        check_radius(self.radius)
-        check_names(self.axis, self.fold)
-
     def __call__(self, tensor: Tensor) -> Tensor:
         """Return a weight in the ball, with whole groups zero; not the nearest one."""
-        matrix, batch_dims = fold_weight(tensor, self.fold, self.batch_dims)
-        dim = batch_dims + (self.axis == "in")
+        matrix, dim, batch_dims = self.folded(tensor)
         return unfold_weight(
             l11_bilevel(matrix, self.radius, dim=dim, batch_dims=batch_dims), self.fold, tensor
         )
 
     def norm(self, tensor: Tensor) -> Tensor:
         """Return the norm that the radius bounds, in float64, one per independent matrix."""
-        matrix, batch_dims = fold_weight(tensor, self.fold, self.batch_dims)
+        matrix, _, batch_dims = self.folded(tensor)
         return as_rows(matrix, batch_dims).abs().sum(-1).reshape(matrix.shape[:batch_dims])
 
     def minimise_linear(self, gradient: Tensor) -> Tensor:
         """Return the vertex ``-radius · sign(g_k) · e_k``: as a set, the ball of this norm is the l1 ball."""
-        matrix, batch_dims = fold_weight(gradient, self.fold, self.batch_dims)
+        matrix, _, batch_dims = self.folded(gradient)
         vertex = towards_zero(sparse_vertex(as_rows(matrix, batch_dims), self.radius), gradient.dtype)
         return unfold_weight(vertex.reshape(matrix.shape), self.fold, gradient)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from netsmith.cards import card
-from netsmith.projections.numerics import as_rows, check_finite, check_radius, merge, towards_zero, within
+from netsmith.projections.ball import Ball
+from netsmith.projections.numerics import as_rows, check_finite, merge, towards_zero, within
 
 
 def l2_ball(tensor: Tensor, radius: float, *, batch_dims: int = 0) -> Tensor:
@@ -40,23 +38,11 @@ def l2_ball(tensor: Tensor, radius: float, *, batch_dims: int = 0) -> Tensor:
 
 
 @card("Projection on the l2 ball", paper="Barlaud, Guyard 2020", venue="ICPR 2020")
-@dataclass(frozen=True)
-class L2Ball:
+class L2Ball(Ball):
     """Tensors with ``‖w‖₂ <= radius``: bounds the size of weights, makes no zeros; see :func:`l2_ball`.
 
-    Args:
-        radius: largest l2 norm allowed, in units of the weights, >= 0.
-        batch_dims: leading dimensions that number independent tensors.
+    Arguments are those of :class:`~netsmith.projections.ball.Ball`.
     """
-
-    nearest: ClassVar[bool] = True
-
-    radius: float
-    _: KW_ONLY
-    batch_dims: int = 0
-
-    def __post_init__(self) -> None:
-        check_radius(self.radius)
 
     def __call__(self, tensor: Tensor) -> Tensor:
         """Return the nearest tensor in the ball."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from netsmith.cards import card
-from netsmith.projections.folds import Axis, Fold, check_names, fold_weight, unfold_weight
-from netsmith.projections.numerics import as_groups, check_radius, from_groups, merge, towards_zero, within
+from netsmith.projections.ball import GroupBall
+from netsmith.projections.folds import unfold_weight
+from netsmith.projections.numerics import as_groups, from_groups, merge, towards_zero, within
 from netsmith.projections.simplex import shrink_to_sum, sparse_vertex
 
 
@@ -54,50 +52,28 @@ def l21_ball(tensor: Tensor, radius: float, *, dim: int, batch_dims: int = 0) ->
     venue="ICPR 2020",
     differs="group norms are l2 norms; the authors' public code has l1 sums there, which is another map",
 )
-@dataclass(frozen=True)
-class L21Ball:
+class L21Ball(GroupBall):
     """Weights with ``Σ_j ‖w_j‖₂ <= radius`` over columns or rows: whole groups vanish, see :func:`l21_ball`.
 
-    Args:
-        radius: largest sum of group norms allowed, in units of the weights, >= 0.
-        axis: ``"in"``: one group per input feature or channel (a column of PyTorch's ``[out, in]``);
-            ``"out"``: one group per neuron or filter (a row).
-        fold: how a convolution kernel becomes a matrix, see :mod:`netsmith.projections.folds`.
-        batch_dims: leading dimensions that number independent weights.
+    Arguments are those of :class:`~netsmith.projections.ball.GroupBall`.
     """
-
-    nearest: ClassVar[bool] = True
-
-    radius: float
-    _: KW_ONLY
-    axis: Axis = "in"
-    fold: Fold = "channel"
-    batch_dims: int = 0
-
-    def __post_init__(self) -> None:
-        check_radius(self.radius)
-        check_names(self.axis, self.fold)
 
     def __call__(self, tensor: Tensor) -> Tensor:
         """Return the nearest weight in the ball."""
-        matrix, dim, batch_dims = self._fold(tensor)
+        matrix, dim, batch_dims = self.folded(tensor)
         return unfold_weight(l21_ball(matrix, self.radius, dim=dim, batch_dims=batch_dims), self.fold, tensor)
 
     def norm(self, tensor: Tensor) -> Tensor:
         """Return the norm that the radius bounds, in float64, one per independent matrix."""
-        matrix, dim, batch_dims = self._fold(tensor)
+        matrix, dim, batch_dims = self.folded(tensor)
         lengths: Tensor = torch.linalg.vector_norm(as_groups(matrix, dim, batch_dims), dim=-1)
         return lengths.sum(-1).reshape(matrix.shape[:batch_dims])
 
     def minimise_linear(self, gradient: Tensor) -> Tensor:
         """Return ``-radius · g_k / ‖g_k‖₂`` in the group k with the largest norm, zero elsewhere."""
-        matrix, dim, batch_dims = self._fold(gradient)
+        matrix, dim, batch_dims = self.folded(gradient)
         groups = as_groups(matrix, dim, batch_dims)
         lengths = torch.linalg.vector_norm(groups, dim=-1)
         weights = sparse_vertex(lengths, self.radius) / torch.where(lengths > 0, lengths, 1.0)
         vertex = towards_zero(groups * weights.unsqueeze(-1), gradient.dtype)
         return unfold_weight(from_groups(vertex, matrix, dim, batch_dims), self.fold, gradient)
-
-    def _fold(self, tensor: Tensor) -> tuple[Tensor, int, int]:
-        matrix, batch_dims = fold_weight(tensor, self.fold, self.batch_dims)
-        return matrix, batch_dims + (self.axis == "in"), batch_dims

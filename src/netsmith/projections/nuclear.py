@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from netsmith.cards import card
 from netsmith.errors import NetsmithError
+from netsmith.projections.ball import Ball
 from netsmith.projections.folds import Fold, check_names, fold_weight, unfold_weight
-from netsmith.projections.numerics import check_finite, check_radius, merge, widen, within
+from netsmith.projections.numerics import check_finite, merge, widen, within
 from netsmith.projections.simplex import shrink_to_sum
 
 
@@ -85,8 +85,8 @@ def _room_for_rounding(projected: Tensor, radius: float, dtype: torch.dtype) -> 
     venue="ICPR 2020",
     differs="below float64 the norm ends under the radius by the room that rounding needs",
 )
-@dataclass(frozen=True)
-class NuclearBall:
+@dataclass(frozen=True, kw_only=True)
+class NuclearBall(Ball):
     """Weights with ``Σ σ_i(W) <= radius``: low rank, see :func:`nuclear_ball`.
 
     Args:
@@ -96,15 +96,10 @@ class NuclearBall:
         batch_dims: leading dimensions that number independent weights.
     """
 
-    nearest: ClassVar[bool] = True
-
-    radius: float
-    _: KW_ONLY
     fold: Fold = "full"
-    batch_dims: int = 0
 
     def __post_init__(self) -> None:
-        check_radius(self.radius)
+        super().__post_init__()
         check_names("in", self.fold)
         if self.fold == "channel":
             raise NetsmithError("fold 'channel' gives no matrix; choose 'full', 'partial' or 'filter'")
