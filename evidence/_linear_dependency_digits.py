@@ -104,10 +104,10 @@ def check(evidence: Evidence) -> None:
 
 
 def judge(evidence: Evidence, cases: list[Case], which: str, how: str, lost: float) -> None:
-    base = mean(case.accuracy for case in cases)
+    base, rank = mean(case.accuracy for case in cases), mean(case.components() for case in cases)
     evidence.row(
-        f"3: digits, 300-100 to 50-20 units, {how}, no retraining, {which}: points lost of {base:.1f}, "
-        f"{len(cases)} seeds",
+        f"3: digits, 300-100 to 50-20 units, {how}, no retraining, {which} ({rank:.0f} principal "
+        f"components hold 99 % of the variance of the 300): points lost of {base:.1f}, {len(cases)} seeds",
         reference="<= 1 (97.8 -> 97.4)",
         got=lost,
         holds=lost <= 1,

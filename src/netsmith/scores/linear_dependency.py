@@ -103,6 +103,10 @@ class LinearDependency:
     relative to the root mean of :math:`E[z_c^2] \lVert W_c \rVert^2`. Use it with
     :func:`netsmith.cutting.compensate.compensate`, which folds the predictions into the readers.
 
+    It finds what a network has too much of, and cannot make it so: where more principal components of a layer
+    carry weight than channels are to stay, something is lost in any order. One with large initial weights, or
+    trained shortly, has more of them.
+
     One forward pass, then d³ operations per group and reader of d channels. A group that no linear layer or
     convolution reads scores ones.
 
