@@ -84,6 +84,26 @@ def test_options_out_of_range() -> None:
         accelerated_imp(job(ns.Budget(params=0.5), rate=1.0))
 
 
+def test_stopped_between_rounds_and_resumed_ends_in_the_same_bits(tmp_path: Path) -> None:
+    def run(folder: Path, *, stop: str = "") -> dict[str, torch.Tensor]:
+        given = job(ns.Budget(params=0.5), epochs=5)
+        plain = given.fit
+
+        def kept(model: nn.Module, *, stage: str, **settings: Any) -> object:
+            if stage == stop:
+                raise KeyboardInterrupt
+            return plain(model, stage=stage, out=folder / stage, resume=True, **settings)
+
+        given.fit = kept
+        return accelerated_imp(given).state_dict()
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", stop="round3")
+    again = run(tmp_path / "parts")
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
 def test_compress_compares_what_is_not_zero_with_the_budget() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10))
