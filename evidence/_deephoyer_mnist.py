@@ -1,4 +1,9 @@
-"""DeepHoyer on the LeNets with all of MNIST."""
+"""DeepHoyer on the LeNets with all of MNIST.
+
+The schedules are shorter than the official ones (250 epochs with the penalty, 100 of fine-tuning), for what a
+CPU can do. Test accuracies come from 10,000 images: one standard error is 0.14 points at 98.2 % and 0.09 at
+99.2 %, so that a figure of the paper missed by no more than that is neither reached nor contradicted.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ layer gives, and which. So gain and magnitude are tried both ways, ranked over a
 share taken from each layer, where only the choice of channels differs; and accuracies straight after the cut
 and after fine-tuning tell what a score sees from what training brings back. Fashion-MNIST, the small CNN at
 half width, 40 % of the MACs: widths are not rounded to a kernel's blocks, as they are by latency. The quick
-tier shows that the arms run, on 200 images.
+tier shows that the arms run, on 100 images.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> int:
         if evidence.full:
             allocation(evidence, images=3000, seeds=5)
         else:
-            allocation(evidence, images=200, seeds=1)
+            allocation(evidence, images=100, seeds=1)
     return evidence.status
 
 

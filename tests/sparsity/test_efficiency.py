@@ -5,7 +5,7 @@ import math
 import pytest
 
 from netsmith.errors import NetsmithError
-from netsmith.sparsity import Point, per_parameter, pruned_parameter_efficiency, slopes
+from netsmith.sparsity import Point, per_operation, per_parameter, pruned_parameter_efficiency, slopes
 
 DENSE = [Point(100, 0.5), Point(10_000, 0.9)]
 
@@ -22,6 +22,7 @@ def test_outside_of_the_dense_sizes_nothing_is_claimed() -> None:
 def test_slopes_are_per_doubling_in_any_order() -> None:
     assert slopes([Point(400, 0.9), Point(100, 0.5)]) == pytest.approx([0.2])
     assert per_parameter(Point(200, 0.5)) == 0.0025
+    assert per_operation(Point(200, 0.5, operations=1000)) == 0.0005
 
 
 def test_mistakes() -> None:
@@ -33,3 +34,5 @@ def test_mistakes() -> None:
         slopes([Point(0, 1), Point(1, 1)])
     with pytest.raises(NetsmithError, match="same number of non-zeros"):
         slopes([Point(5, 1), Point(5, 2)])
+    with pytest.raises(NetsmithError, match="nan operations"):
+        per_operation(Point(5, 1))

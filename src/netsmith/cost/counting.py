@@ -62,6 +62,10 @@ class Cost:
             total[kind] = self._constants[kind] + sum(table(self.graph, op, keep) for op in self._counted)
         return total
 
+    def macs(self, operation: Operation, keep: Keep | None = None) -> int:
+        """Return the multiply-accumulates of one operation of the graph."""
+        return self._macs(operation, self.graph.survivors(keep))
+
     def layers(self, keep: Keep | None = None) -> list[dict[str, Any]]:
         """Return the cost per layer (the module that ran the operators), in order of execution."""
         alive = self.graph.survivors(keep)

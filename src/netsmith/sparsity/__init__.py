@@ -7,8 +7,8 @@ by which criterion     ``magnitudes``, ``<score>_elements``, ``obd_elements``, `
 into which pattern     ``global_masks``, ``layer_masks``, ``n_of_m_mask``, ``iterated_masks``
 in training            ``GradualPruning``, ``SparseTraining`` (RigL, SET), :class:`netsmith.masks.hold`
 in rounds of training  ``IterativeMagnitude``, ``LearningRateRewinding``, ``WeightRewinding``, ``FineTuning``
-what it is worth       ``pruned_parameter_efficiency``, ``per_parameter``, ``slopes``
-what it takes          :mod:`netsmith.sparsity.formats`
+what it is worth       ``pruned_parameter_efficiency``, ``per_parameter``, ``per_operation``, ``slopes``
+what it takes          :mod:`netsmith.sparsity.formats`, ``nonzero_macs``
 =====================  ===================================================================================
 
 Density counts what is scored or listed: weights of two or more dimensions, the first and last layer included,
@@ -24,13 +24,20 @@ from netsmith.scores.synflow import synflow_elements
 from netsmith.scores.taylor import taylor_elements
 from netsmith.scores.wanda import wanda_elements
 from netsmith.sparsity.densities import erdos_renyi, erdos_renyi_kernel, uniform
-from netsmith.sparsity.efficiency import Point, per_parameter, pruned_parameter_efficiency, slopes
+from netsmith.sparsity.efficiency import (
+    Point,
+    per_operation,
+    per_parameter,
+    pruned_parameter_efficiency,
+    slopes,
+)
 from netsmith.sparsity.gradual import GradualPruning, magnitudes
 from netsmith.sparsity.iterating import iterated_masks
 from netsmith.sparsity.iterative_magnitude import IterativeMagnitude
 from netsmith.sparsity.n_of_m import n_of_m_bits, n_of_m_mask
 from netsmith.sparsity.obd import obd_elements
 from netsmith.sparsity.obs import optimal_brain_surgeon
+from netsmith.sparsity.operations import nonzero_macs
 from netsmith.sparsity.ranking import global_masks, layer_masks
 from netsmith.sparsity.rewinding import FineTuning, LearningRateRewinding, Rewind, Round, WeightRewinding
 from netsmith.sparsity.schedules import Schedule, cubic, cyclic, one_shot
@@ -63,9 +70,11 @@ __all__ = [
     "movement_elements",
     "n_of_m_bits",
     "n_of_m_mask",
+    "nonzero_macs",
     "obd_elements",
     "one_shot",
     "optimal_brain_surgeon",
+    "per_operation",
     "per_parameter",
     "pruned_parameter_efficiency",
     "slopes",

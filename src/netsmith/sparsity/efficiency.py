@@ -19,11 +19,27 @@ class Point(NamedTuple):
     """Parameters that are not zero, everything counted: biases, norms, first and last layer."""
     quality: float
     """Higher is better, for example accuracy on held-out data, a mean over seeds."""
+    operations: float = math.nan
+    """Multiply-accumulates of one sample, with zeros left out or not; see
+    :func:`netsmith.sparsity.nonzero_macs`."""
 
 
 def per_parameter(point: Point) -> float:
     """Return quality per non-zero parameter."""
     return point.quality / point.nonzeros
+
+
+def per_operation(point: Point) -> float:
+    """Return quality per operation, the efficiency of hardware that needs as long for each.
+
+    Raises:
+        NetsmithError: the point has no operations.
+    """
+    if not point.operations > 0:
+        raise NetsmithError(
+            f"the point has {point.operations} operations; give how many there are, above 0, when making it"
+        )
+    return point.quality / point.operations
 
 
 def pruned_parameter_efficiency(pruned: Sequence[Point], dense: Sequence[Point]) -> list[float]:
