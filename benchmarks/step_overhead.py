@@ -31,6 +31,7 @@ from netsmith import gates, penalties, zoo
 from netsmith.errors import UnknownNameError
 
 STRENGTH = 1e-5
+Clock = Callable[[], float]
 
 
 @dataclass
@@ -44,25 +45,25 @@ class Member:
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.SGD(self.parameters, lr=1e-3, momentum=0.9)
 
-    def step(self) -> float:
+    def step(self, clock: Clock = time.perf_counter) -> float:
         """Make one training step; return its seconds."""
         _wait()
-        started = time.perf_counter()
+        started = clock()
         loss = self.loss()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         _wait()
-        return time.perf_counter() - started
+        return clock() - started
 
-    def alone(self, repeats: int = 20) -> float:
+    def alone(self, clock: Clock = time.perf_counter, repeats: int = 20) -> float:
         """Return the median seconds of what is added and its backward pass, without a task."""
         times = []
         for _ in range(repeats if self.extra else 0):
-            started = time.perf_counter()
+            started = clock()
             self.extra().backward()
             _wait()
-            times.append(time.perf_counter() - started)
+            times.append(clock() - started)
         return statistics.median(times) if times else float("nan")
 
 
@@ -110,14 +111,16 @@ def with_gates(gated: nn.Module, inputs: Tensor, targets: Tensor) -> Member:
     return Member(loss, [parameter for parameter in gated.parameters() if parameter.requires_grad])
 
 
-def overhead(plain: Member, other: Member, pairs: int) -> tuple[float, float, list[float]]:
+def overhead(
+    plain: Member, other: Member, pairs: int, clock: Clock = time.perf_counter
+) -> tuple[float, float, list[float]]:
     """Return the median seconds of the steps of both, and the ratios of all pairs."""
     for one in (plain, other, plain, other):
         one.step()
     times: dict[int, list[float]] = {id(plain): [], id(other): []}
     for number in range(pairs):
         for one in (plain, other) if number % 2 else (other, plain):
-            times[id(one)].append(one.step())
+            times[id(one)].append(one.step(clock))
     ratios = [b / a for a, b in zip(times[id(plain)], times[id(other)], strict=True)]
     return statistics.median(times[id(plain)]), statistics.median(times[id(other)]), ratios
 
@@ -137,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--channels-last", action="store_true", help="the memory format that ns.train.fit takes"
     )
+    parser.add_argument("--cpu-time", action="store_true", help="count CPU time, for a busy machine")
     parser.add_argument("--most", type=float, default=1.15, help="the ratio that is aimed at")
     given = parser.parse_args(arguments)
 
@@ -146,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = model.to(given.device, memory_format=layout)
     inputs = torch.randn(given.batch, 3, 32, 32, device=given.device).contiguous(memory_format=layout)
     targets = torch.randint(0, 10, (given.batch,), device=given.device)
+    clock = time.process_time if given.cpu_time else time.perf_counter
     found, plain = members(model, inputs, targets), with_penalty(model, inputs, targets, None)
     print(f"{given.model}, batch {given.batch}, {given.pairs} pairs, {given.device}, {layout}")
     print(f"{'member':26}{'plain ms':>10}{'with ms':>10}{'ratio':>8}   {'quartiles':13}{'alone ms':>10}")
@@ -153,12 +158,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in given.names or found:
         if name not in found:
             raise UnknownNameError("penalty or gate", name, found)
-        without, with_it, ratios = overhead(plain, found[name], given.pairs)
+        without, with_it, ratios = overhead(plain, found[name], given.pairs, clock)
         low, middle, high = statistics.quantiles(ratios, n=4)
         worst = max(worst, middle)
         print(
             f"{name:26}{without * 1e3:10.1f}{with_it * 1e3:10.1f}{middle:8.3f}   {low:.3f} {high:.3f}  "
-            f"{found[name].alone() * 1e3:10.2f}",
+            f"{found[name].alone(clock) * 1e3:10.2f}",
             flush=True,
         )
     print(f"the highest ratio is {worst:.3f}; the aim is at most {given.most}")

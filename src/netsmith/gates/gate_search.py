@@ -27,15 +27,15 @@ from netsmith.wrappers import network
     paper="Q. Guo, X.-J. Wu, J. Kittler, Z. Feng, 2022, arXiv:2103.02126",
     venue="Pattern Recognition 126",
     differs=(
-        "one gate per coupled channel, where weights read it, also behind residual sums (the authors' code: "
-        "after each batch norm, no gate behind a sum); the classifier is frozen with the rest while gates "
-        "learn; batch norms use the batch, as in that code, but the network's own statistics stay"
+        "one gate per coupled channel, where weights read it, so that the branches of a residual sum share "
+        "it (the authors' code: behind each batch norm, branch by branch); batch norms use the batch and the "
+        "classifier learns along, as in that code, but in copies; an operator of a supernet keeps a channel"
     ),
 )
 class GateSearch:
     r"""Choose channels by scaled sigmoid gates, in a training loop of your own or with ``ns.train.fit``.
 
-    The weights are trained before; here only the gates are, on
+    The weights are trained before; here the gates are (and the head, which their scale would upset), on
     :math:`L + \lambda \sum_c \sigma(s_c)`, while their slope is annealed:
 
     .. code-block:: python

@@ -49,8 +49,8 @@ class Annealing:
     differs=(
         "the strength follows a budget unless fixed, and the channels whose gates learnt most stay until the "
         "budget holds (the paper: a strength by hand, and whatever it leaves); the first phase is the "
-        "training that the network had before; one gate per coupled channel where weights read it; the "
-        "search over parallel operators of a supernet is not there"
+        "training that the network had before; one gate per coupled channel where weights read it; an "
+        "operator of a supernet keeps one channel at least"
     ),
 )
 def dnal(job: Job) -> nn.Module:
