@@ -4,6 +4,9 @@ MNIST. For every ball the radius is bisected, as a share of each constrained lay
 with which validation accuracy stays within a point of the dense network's; what has died is then removed for
 real. Groups are what one input feature or channel feeds (axis ``"in"``), so that a dead group is a neuron
 or filter of the layer before that nothing reads, which goes without changing the output.
+
+MACs are of the network that is left, run dense. In a fully connected network the weights left are also the
+MACs of a kernel that skips zeros, the count by which the paper's l1,1 comes out best.
 """
 
 from __future__ import annotations
