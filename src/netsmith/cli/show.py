@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from netsmith.workflow.result import Result
 
-WIDE = 160
+WIDE = 1000
+"""Columns of what has no edge: a file or a pipe. A table takes what it needs of them."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int = 1) -> None:
@@ -21,10 +22,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: i
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column, title in enumerate(head):
         is_number = column >= numbers_from
-        drawn.add_column(title, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
+        whole = is_number or column == 0
+        drawn.add_column(title, justify="right" if is_number else "left", overflow="fold", no_wrap=whole)
     for row in rows:
         drawn.add_row(*row)
-    # What goes into a file or a pipe has no edge to keep to.
     width = None if sys.stdout.isatty() else WIDE
     Console(highlight=False, markup=False, width=width).print(drawn)
 
