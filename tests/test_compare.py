@@ -10,7 +10,7 @@ import netsmith as ns
 from netsmith.errors import FileError, NetsmithError, UnknownNameError
 from netsmith.workflow.trials import Cell, Trials
 
-SEVEN = {"accuracy", "params", "macs", "bytes", "latency_s", "eager_s", "energy_j"}
+EIGHT = {"accuracy", "params", "nonzero", "macs", "bytes", "latency_s", "eager_s", "energy_j"}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_every_method_gets_the_same_start_and_the_same_training(task, tmp_path):
         ("two", 1),
     ]
     for row in compared.rows:
-        assert set(row["before"]) == set(row["after"]) == SEVEN
+        assert set(row["before"]) == set(row["after"]) == EIGHT
         assert row["budget"] == {"macs": 0.5}
         assert row["after"]["macs"] <= 0.5 * row["before"]["macs"]
     accuracies = [row["before"]["accuracy"] for row in compared.rows]

@@ -166,6 +166,16 @@ def test_method_is_not_asked_for_a_budget_it_cannot_serve(task):
         ns.compress(network(), task, method=counts, budget="params=0.5,latency=5ms", epochs=1)
 
 
+def test_single_weights_at_zero_are_counted_beside_all_parameters(task):
+    model = network()
+    result = ns.compress(
+        model, task, method="gradual-magnitude", budget="params=0.5", epochs=1, progress=False
+    )
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert result.before["params"] == result.after["params"] == count
+    assert 0.4 * count <= result.after["nonzero"] <= 0.5 * count < result.before["nonzero"] <= count
+
+
 def test_the_dense_network_teaches_when_asked():
     images = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     teacher = network()

@@ -10,7 +10,7 @@ import yaml
 
 import netsmith as ns
 
-KEYS = {"accuracy", "params", "macs", "bytes", "latency_s", "eager_s", "energy_j"}
+KEYS = {"accuracy", "params", "nonzero", "macs", "bytes", "latency_s", "eager_s", "energy_j"}
 
 
 def test_json_and_files_say_the_same(finished):

@@ -35,8 +35,8 @@ def accelerated_imp(job: Job) -> nn.Module:
     """Return the model with its smallest weights at zero, pruned and trained in rounds, the last the longest.
 
     See :class:`netsmith.sparsity.IterativeMagnitude`. The budget is ``params`` alone: the parameters that are
-    not zero. Tensors keep their shapes, and what counts tensors, the tables of ``compress`` among them,
-    counts the zeros too; the notes have the non-zeros, and each round.
+    not zero. Tensors keep their shapes, so that MACs, bytes and time stay; ``compress`` counts non-zeros
+    beside parameters; the notes have each round.
 
     Options:
         rate: share of the surviving weights that a round removes, in (0, 1); larger where the rounds would

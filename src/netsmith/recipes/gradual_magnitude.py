@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def gradual_magnitude(job: Job) -> nn.Module:
     """Return the model with its smallest weights at zero, pruned along a cubic ramp.
 
-    The budget is ``params`` alone: the parameters that are not zero. Tensors keep their shapes, and what
-    counts tensors, the tables of ``compress`` among them, counts the zeros too; the notes have the non-zeros.
+    The budget is ``params`` alone: the parameters that are not zero. Tensors keep their shapes, so that MACs,
+    bytes and time stay; ``compress`` counts non-zeros beside parameters.
 
     Options:
         ramp: share of the epochs that the ramp takes, above 0 up to 1; the others train with what is left.

@@ -29,8 +29,8 @@ def rigl(job: Job) -> nn.Module:
     """Return the model with as many weights as the budget allows, trained while weak ones gave way to others.
 
     Layers get the densities of Erdos-Renyi graphs with kernels; in each the largest weights begin. The budget
-    is ``params`` alone: the parameters that are not zero. Tensors keep their shapes, and what counts tensors,
-    the tables of ``compress`` among them, counts the zeros too; the notes have the non-zeros.
+    is ``params`` alone: the parameters that are not zero. Tensors keep their shapes, so that MACs, bytes and
+    time stay; ``compress`` counts non-zeros beside parameters.
 
     Options:
         growth: ``"gradient"``, or ``"random"`` for SET.

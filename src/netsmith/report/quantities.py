@@ -44,6 +44,7 @@ COSTS = (
 SHOWN = (
     Quantity("perplexity", "", "Perplexity", plain),
     *COSTS,
+    Quantity("nonzero", "", "Non-zero parameters", count),
     Quantity("eager_s", "", "Latency in PyTorch", time),
 )
 """What is set against each other before and after, beside accuracy."""

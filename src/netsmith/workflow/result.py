@@ -22,10 +22,10 @@ class Result:
     """The outcome of :func:`netsmith.compress`.
 
     ``before`` and ``after`` each hold the task's metrics on held-out data (``accuracy`` from 0 to 1, of
-    language also ``perplexity``), ``params``, ``macs`` (of one input), ``bytes`` (of the weights),
-    ``latency_s`` (one input in ONNX Runtime, both measured in turns), ``eager_s`` (the same in PyTorch) and
-    ``energy_j`` (from the energy table). One input is a sequence, or a graph, where the data has those.
-    """
+    language also ``perplexity``), ``params``, ``nonzero`` (parameters that are not zero), ``macs`` (of one
+    input), ``bytes`` (of the weights), ``latency_s`` (one input in ONNX Runtime, both measured in turns),
+    ``eager_s`` (the same in PyTorch) and ``energy_j`` (from the energy table). One input is a sequence, or a
+    graph, where the data has those."""
 
     model: nn.Module
     before: dict[str, float]
