@@ -7,6 +7,13 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 PRINTED = {
+    "channel-attention.md": r"""eca after 9 modules, 27 parameters
+Sequential\(
+  \(0\): BatchNorm2d\(\d+, .*\)
+  \(1\): EfficientChannelAttention\(kernel=3, shared=True\)
+\)
+True
+""",
     "own-operators.md": r"""\(24, 32\) became \(\d+, \d+\)
 \d+ MACs became \d+
 \d+ channels, \(\d+,\) centres
