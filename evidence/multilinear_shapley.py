@@ -213,13 +213,14 @@ def variance(evidence: Evidence, games: dict[str, Game]) -> None:
                 got=errors[3] / errors[0],
                 holds=errors[3] > errors[0],
             )
-    ratios = []
+    ratios, sums = [], []
     for seed in range(10):
         weights = torch.randn(PLAYERS, generator=torch.Generator().manual_seed(seed)).double()
 
         def game(s: Tensor, weights: Tensor = weights) -> Tensor:
             return torch.tanh(s.double() @ weights)
 
+        sums.append(abs(float(weights.sum())))
         ratios.append(rmse(game, "owen_antithetic") / rmse(game, "permutation"))
     evidence.row(
         f"10 tanh games of random weights, antithetic over permutation: mean (from {min(ratios):.2f} to "
@@ -227,6 +228,13 @@ def variance(evidence: Evidence, games: dict[str, Game]) -> None:
         reference="<= 0.55",
         got=sum(ratios) / 10,
         holds=sum(ratios) / 10 <= 0.55,
+    )
+    by_sum = [ratio for _, ratio in sorted(zip(sums, ratios, strict=True))]
+    evidence.row(
+        "the same: mean of the 5 games whose weights cancel most, and of the 5 whose weights add up most",
+        reference="games that are odd about half of the players are where complements hurt",
+        got=f"{sum(by_sum[:5]) / 5:.2f}, {sum(by_sum[5:]) / 5:.2f}",
+        holds=None,
     )
 
 

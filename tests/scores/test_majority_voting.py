@@ -46,7 +46,7 @@ def test_activations_are_compared_where_they_are_read(rule: str, standardise: bo
     assert all(module.training for module in model.modules())
     assert set(found) == set(inside(model))
     for name, h in inside(model).items():
-        votes = votes_of(tally(standardised(h) if standardise else h, score.rule, 0.4), len(h), score.rule)
+        votes = votes_of(tally(standardised(h) if standardise else h, score.rule, 0.4), score.rule)
         torch.testing.assert_close(found[name], votes / votes.mean())
         torch.testing.assert_close(score.ballots(model, loss, graph)[name].total, votes)
 

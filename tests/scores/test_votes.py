@@ -20,7 +20,7 @@ def activations(seed: int, examples: int = 12, neurons: int = 7) -> Tensor:
 
 def one_by_one(h: Tensor, rule: str) -> list[float]:
     """Count the votes example by example, as a reader of the rules would; no two activations are equal."""
-    examples, neurons = h.shape
+    neurons = h.shape[1]
     votes = [0.0] * neurons
     beaten = [[0] * neurons for _ in range(neurons)]
     for row in h.tolist():
@@ -38,12 +38,12 @@ def one_by_one(h: Tensor, rule: str) -> list[float]:
             for b in range(neurons):
                 beaten[a][b] += row[a] > row[b]
     if rule == "copeland":
-        return [float(sum(2 * wins > examples for wins in row)) for row in beaten]
+        return [float(sum(beaten[a][b] > beaten[b][a] for b in range(neurons))) for a in range(neurons)]
     return votes
 
 
 def cast(h: Tensor, rule: str) -> Tensor:
-    return votes_of(tally(h, rule, SHARE), len(h), rule)  # type: ignore[arg-type]
+    return votes_of(tally(h, rule, SHARE), rule)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -126,7 +126,7 @@ class MajorityVoting:
 
     def _ballot(self, classes: dict[int, tuple[Tensor, int]]) -> Ballot:
         known = [classes[one] for one in sorted(classes)]
-        votes = torch.stack([votes_of(tallied, examples, self.rule) for tallied, examples in known])
+        votes = torch.stack([votes_of(tallied, self.rule) for tallied, _ in known])
         return Ballot(votes, torch.tensor([examples for _, examples in known], dtype=torch.float64))
 
     def _score(self, ballot: Ballot) -> Tensor:

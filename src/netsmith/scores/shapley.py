@@ -37,8 +37,9 @@ class Shapley:
     that groups compare; negative where the channel does harm.
 
     ``coalitions * (size + 1)`` forward passes per group, twice that with complements; ``exact`` takes
-    ``2**size``. What a norm across channels would do differently without the channel is not seen. A group
-    that no weight reads scores 0.
+    ``2**size``. That is dear, and small networks cut at once by it lost no less than by magnitude
+    (``evidence/multilinear_shapley.py``). What a norm across channels would do differently without the
+    channel is not seen. A group that no weight reads scores 0.
 
     Args:
         coalitions: draws per group; one with its complement counts as one.

@@ -52,13 +52,15 @@ def tally(activations: Tensor, rule: Rule, share: float = 0.1) -> Tensor:
     return ((above + level * left.double()) * active).sum(0)
 
 
-def votes_of(tallied: Tensor, examples: float, rule: Rule) -> Tensor:
+def votes_of(tallied: Tensor, rule: Rule) -> Tensor:
     """Return the votes ``[d]`` in a tally; for ``"copeland"`` how many others a neuron beats by majority.
 
-    >>> votes_of(tally(torch.tensor([[3.0, 1.0, 0.0], [0.5, 2.0, 1.0]]), "copeland"), 2, "copeland").tolist()
+    A majority is of the examples that tell the two apart: behind a ReLU most neurons are both 0 on many.
+
+    >>> votes_of(tally(torch.tensor([[3.0, 1.0, 0.0], [0.5, 2.0, 1.0]]), "copeland"), "copeland").tolist()
     [0.0, 1.0, 0.0]
     """
-    return (tallied > examples / 2).sum(1).double() if rule == "copeland" else tallied
+    return (tallied > tallied.T).sum(1).double() if rule == "copeland" else tallied
 
 
 def standardised(activations: Tensor) -> Tensor:
