@@ -6,11 +6,13 @@ from search_models import PreActivation, X, residual
 from torch import nn
 
 import netsmith as ns
+from netsmith.graph.recording import flow_of
 from netsmith.searches.stages import DepthChoice, depths_of, stages_of
 
 
 def test_stages_are_chains_of_blocks_that_feed_each_other():
-    names = [[block.name for block in stage] for stage in stages_of(residual(), X)]
+    model = residual()
+    names = [[block.name for block in stage] for stage in stages_of(model, X, flow_of(model, X))]
     assert names == [
         ["stage1.0", "stage1.1", "stage1.2"],
         ["stage2.1", "stage2.2"],
@@ -19,7 +21,7 @@ def test_stages_are_chains_of_blocks_that_feed_each_other():
     block = ns.layers.Residual(nn.Conv2d(3, 3, 1))
     other = ns.layers.Residual(nn.Conv2d(3, 3, 1))
     apart = nn.Sequential(block, nn.Tanh(), other)
-    assert [len(stage) for stage in stages_of(apart, X)] == [1, 1]
+    assert [len(stage) for stage in stages_of(apart, X, flow_of(apart, X))] == [1, 1]
 
 
 @pytest.mark.parametrize("count", range(1, 10))
@@ -31,7 +33,7 @@ def test_depths_with_the_block_that_must_stay_are_those_of_the_paper(count):
 
 def test_output_of_a_stage_is_the_weighted_sum_over_depths():
     model = PreActivation().eval()
-    (stage,) = stages_of(model, X)
+    (stage,) = stages_of(model, X, flow_of(model, X))
     choice = DepthChoice(stage, (0, 1, 2))
     choice.install(model)
     after = [model.stem(X)]

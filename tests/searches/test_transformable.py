@@ -138,6 +138,22 @@ def test_widths_that_zeros_cannot_stand_in_for_stay_and_say_why():
     torch.testing.assert_close(search.eval()(X).shape, small(X).shape)
 
 
+def test_widths_that_no_output_of_a_module_shows_stay():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cells, self.middle, self.head = nn.GRU(8, 6), nn.Linear(6, 10), nn.Linear(10, 4)
+            self.scale = nn.Parameter(torch.ones(10))
+
+        def forward(self, x):
+            return self.head(F.relu(self.middle(self.cells(x)[0])))
+
+    search = TransformableSearch(Recurrent(), torch.randn(5, 2, 8), budget=ns.Budget(macs=0.9), depth=False)
+    assert list(search.space.sizes.widths) == ["middle.weight:0"]
+    assert set(search.space.fixed.values()) == {"what makes its channels is no module's output"}
+    assert search.train()(torch.randn(5, 2, 8)).shape == (5, 2, 4)
+
+
 def test_an_order_says_which_channels_stay():
     model = shaken(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1)))
     order = {"0.weight:0": torch.tensor([2, 0, 3, 1])}

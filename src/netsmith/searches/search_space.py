@@ -11,6 +11,7 @@ from netsmith.contracts import Inputs
 from netsmith.errors import EditError, NetsmithError
 from netsmith.graph import StructureGraph
 from netsmith.graph.choices import least
+from netsmith.graph.recording import flow_of
 from netsmith.searches.expected_cost import LinearSizes, Sizes
 from netsmith.searches.sites import Site, sites_of
 from netsmith.searches.stages import depths_of, stages_of
@@ -50,7 +51,9 @@ def search_space(
         EditError: nothing can be searched, or depth where no stage has two blocks.
     """
     _require_sense(graph, ratios, order, round_to)
-    stages = [stage for stage in stages_of(model, inputs) if len(depths_of(len(stage))) > 1] if depth else []
+    flow = flow_of(model, inputs)
+    chains = stages_of(model, inputs, flow) if depth else []
+    stages = [chain for chain in chains if len(depths_of(len(chain))) > 1]
     if depth and not stages:
         raise EditError(
             f"depth=True, but {type(model).__name__} has no stage of two residual blocks or more; "
@@ -59,7 +62,7 @@ def search_space(
     widths = {group.name: _options(graph, group.name, ratios, round_to) for group in graph.groups}
     fixed = {name: ONE_WIDTH for name, options in widths.items() if len(options) < 2}
     fixed |= _not_linear(graph, widths)
-    sites = sites_of(model, graph, [name for name in widths if name not in fixed])
+    sites = sites_of(model, flow, graph, [name for name in widths if name not in fixed])
     fixed |= sites.refused
     left = {name: options for name, options in widths.items() if name not in fixed}
     exact = padded_exactly(model, inputs, graph, left, sites.found.values(), order)

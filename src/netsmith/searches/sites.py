@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from netsmith.graph import Operation, StructureGraph
 from netsmith.graph.axes import Dim
+from netsmith.graph.flow import Flow, Value
 from netsmith.searches.width_mixing import Mixer, Norms, Piece, WidthChoice, mixing_hook
 
 NO_MODULE = "what makes its channels is no module's output"
@@ -38,7 +39,7 @@ class Sites:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def sites_of(model: nn.Module, graph: StructureGraph, names: Iterable[str]) -> Sites:
+def sites_of(model: nn.Module, flow: Flow, graph: StructureGraph, names: Iterable[str]) -> Sites:
     """Return where the channels of some groups are made, batch norms in the place of what they alone read."""
     sites = Sites()
     modules = dict(model.named_modules())
@@ -47,7 +48,7 @@ def sites_of(model: nn.Module, graph: StructureGraph, names: Iterable[str]) -> S
     made: dict[str, list[str]] = {}
     for name, group in groups.items():
         paths = {one.tensor.rpartition(".")[0] for one in group.slices if one.role != "in"}
-        if not paths or not all(path and path in last for path in paths):
+        if not paths or not all(path in last and _puts_out(flow, path, last[path]) for path in paths):
             sites.refused[name] = NO_MODULE
             continue
         for path in paths:
@@ -101,6 +102,13 @@ def first_channels(graph: StructureGraph, name: str, width: int, order: Mapping[
     mask = torch.zeros(size, dtype=torch.bool)
     mask[order.get(name, torch.arange(size))[:width]] = True
     return mask
+
+
+def _puts_out(flow: Flow, path: str, operation: Operation) -> bool:
+    """Whether a module inside the model puts out one tensor, the one that an operation makes."""
+    results = [call.result for call in flow.calls_of.get(path, ())] if path else []
+    shape = tuple(axis.size for axis in operation.outputs[0]) if operation.outputs else None
+    return bool(results) and all(isinstance(one, Value) and one.shape == shape for one in results)
 
 
 def _site(

@@ -9,17 +9,16 @@ from torch import Tensor, nn
 
 from netsmith.contracts import Inputs
 from netsmith.graph import Block, blocks
-from netsmith.graph.flow import Value, values_in
-from netsmith.graph.recording import flow_of
+from netsmith.graph.flow import Flow, Value, values_in
 
 
-def stages_of(model: nn.Module, inputs: Inputs) -> list[tuple[Block, ...]]:
+def stages_of(model: nn.Module, inputs: Inputs, flow: Flow) -> list[tuple[Block, ...]]:
     """Return the chains of residual blocks in which each is given what the one before it makes.
 
     Raises:
         TraceError: the model does not run on the inputs.
     """
-    calls = flow_of(model, inputs).calls_of
+    calls = flow.calls_of
     chains: list[list[Block]] = []
     before: Value | None = None
     for block in blocks(model, inputs):
