@@ -116,6 +116,27 @@ def test_a_dilated_kernel_slides_in_the_same_steps():
     assert small.first.out_channels == 4
 
 
+class Standardised(nn.Module):
+    """A gate over the channels of a convolution whose weight is computed from the parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(2, 8, 3), nn.Conv2d(8, 3, 1)
+        self.slide = nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x):
+        raw = self.first.weight
+        weight = F.batch_norm(raw.reshape(1, raw.shape[0], -1), None, None, training=True).reshape_as(raw)
+        x = F.conv2d(x, weight, self.first.bias).relu()
+        return self.last(x * unsqueezed(self, x).sigmoid())
+
+
+def test_channels_of_a_computed_weight_go_too():
+    torch.manual_seed(0)
+    small = ns.shrink(Standardised().double().eval(), X, ratio=0.5)
+    assert small.first.weight.shape[0] == 4
+
+
 class Decoded(nn.Module):
     """Features that are read as a signal by kernels of several channels."""
 

@@ -76,11 +76,17 @@ def slide_over(tracer: Tracer, call: Call, dim: int) -> Dim:
     when some go, the windows are over those that are left. Anything else stays.
     """
     axis = tracer.axes(call.args[0])[dim]
-    if not tracer.made_by_a_weight(axis):
+    if not (tracer.made_by_a_weight(axis) or _put_out_by_a_convolution(tracer, axis)):
         tracer.freeze(axis, WINDOW)
         return fixed(axis.size, WINDOW)
     tracer.read(call, call.args[0], dim, statistic=True)
     return axis.without_leaf()
+
+
+def _put_out_by_a_convolution(tracer: Tracer, axis: Dim) -> bool:
+    """Whether channels are, as they stand, those of a convolution, whatever its weight was computed from."""
+    made = (operation.widths["out"].owners for operation in tracer.operations if operation.kind == "conv")
+    return len(axis.owners) == 1 and any(owners and owners[0] is axis.owners[0] for owners in made)
 
 
 def im2col(tracer: Tracer, call: Call) -> Axes:

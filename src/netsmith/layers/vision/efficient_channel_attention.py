@@ -44,7 +44,10 @@ def adaptive_kernel(channels: int, gamma: float = 2.0, offset: float = 1.0) -> i
     title="ECA-Net: efficient channel attention",
     paper="arXiv:1910.03151",
     venue="CVPR 2020",
-    differs="means of half-precision maps are taken in single precision",
+    differs=(
+        "means of half-precision maps are taken in single precision; a cut keeps the kernel, without a "
+        "warning where the rule would now choose another"
+    ),
 )
 class EfficientChannelAttention(nn.Module):
     r"""``x_i * sigmoid(sum_j a_j m_(i+j))`` with the means ``m`` of the channels of ``x``.
