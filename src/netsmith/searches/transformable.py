@@ -12,17 +12,19 @@ from torch import Tensor, nn
 from netsmith.cards import card
 from netsmith.contracts import Inputs
 from netsmith.cost import Budget
-from netsmith.errors import BudgetError, NetsmithError
+from netsmith.cutting.scoring import check_values
+from netsmith.errors import BudgetError, EditError, NetsmithError
 from netsmith.graph import trace
 from netsmith.searches.architecture import Architecture, built
 from netsmith.searches.cost_loss import cost_loss, limits_of
-from netsmith.searches.expected_cost import KINDS, ExpectedCost
+from netsmith.searches.expected_cost import KINDS, ExpectedCost, Sizes
 from netsmith.searches.reading_out import read_out
 from netsmith.searches.sampling import annealed, draw, perturbed
 from netsmith.searches.search_space import search_space
 from netsmith.searches.sites import install
 from netsmith.searches.stages import DepthChoice
 from netsmith.searches.width_mixing import WidthChoice
+from netsmith.wrappers import network
 
 RATIOS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
@@ -66,7 +68,7 @@ class TransformableSearch(nn.Module):
     Raises:
         BudgetError: another kind of cost, or a budget below the smallest network of the search.
         NetsmithError: ratios or samples out of range.
-        EditError: no group can be searched (says why), or depth where no stage has two blocks.
+        EditError: no group can be searched (says why), depth where no stage has two blocks, or no values.
 
     Example:
         >>> import torch, netsmith as ns
@@ -96,17 +98,18 @@ class TransformableSearch(nn.Module):
             raise BudgetError(
                 f"budget {', '.join(budget.kinds)}: the expected cost is known of {', '.join(KINDS)} alone"
             )
+        model = network(model)
+        check_values(model)
+        if any(parameter.is_meta for parameter in model.parameters()):
+            raise EditError(
+                "the model is on the meta device, without values; a search trains it: load weights"
+            )
         self.graph = trace(model, inputs)
         self.order = dict(order or {})
         self.space = search_space(
             model, inputs, self.graph, ratios=ratios, depth=depth, order=self.order, round_to=round_to
         )
-        options = min(map(len, self.space.sizes.widths.values()))
-        if not 1 <= samples <= options:
-            raise NetsmithError(
-                f"samples={samples}: expected 1 to {options}, the widths of the group with the fewest"
-            )
-        self.samples = samples
+        self.samples = _checked(samples, self.space.sizes)
         self._model_and_inputs = (model, inputs)
         self._expected = ExpectedCost(self.graph, self.space.sizes, budget.kinds)
         self.limits = limits_of(self.graph, budget, self._expected)
@@ -203,6 +206,15 @@ class TransformableSearch(nn.Module):
             choice.set([place])
         for stage, place in zip(self._stages, depths, strict=True):
             stage.set(place)
+
+
+def _checked(samples: int, sizes: Sizes) -> int:
+    options = min(map(len, sizes.widths.values()))
+    if not 1 <= samples <= options:
+        raise NetsmithError(
+            f"samples={samples}: expected 1 to {options}, the widths of the group with the fewest"
+        )
+    return samples
 
 
 def _logits(options: Sequence[int]) -> nn.Parameter:
