@@ -237,6 +237,8 @@ def test_mistakes():
     norm_only = nn.Sequential(nn.Linear(8, 6), nn.LayerNorm(6), nn.Linear(6, 2))
     with pytest.raises(EditError, match="no width of Sequential can be searched: what passes"):
         TransformableSearch(norm_only, X, budget=budget, depth=False)
+    with pytest.raises(EditError, match="on the meta device, without values"):
+        TransformableSearch(residual().to("meta"), X.to("meta"), budget=budget)
     _, search = search_of("grouped")
     one = search.architecture()
     with pytest.raises(EditError, match="widths of another search"):
