@@ -80,9 +80,12 @@ def allocation(evidence: Evidence, images: int, seeds: int) -> None:
         got = f"{spread(before[name])} and {spread(values)}, widths {mean}"
         claim = f"{how}: {name}: accuracy straight after the cut and after 3 epochs more, %"
         evidence.row(claim, reference="-", got=got, holds=None)
-    for kind in ("over all layers", "each layer alike"):
+    pairs = [("gain", "over all layers"), ("gain", "each layer alike"), ("gain per MAC", "over all layers")]
+    for score, kind in pairs:
         for what, seen in (("straight after the cut", before), ("after fine-tuning", after)):
-            compare(evidence, f"{how}: gain minus magnitude, {kind}, {what}, points", seen, kind)
+            if f"{score}, {kind}" in seen:
+                claim = f"{how}: {score} minus magnitude, {kind}, {what}, points"
+                compare(evidence, claim, seen[f"{score}, {kind}"], seen[f"magnitude, {kind}"])
 
 
 def cuts(dense: nn.Module, task: Task, seed: int, every: bool) -> dict[str, nn.Module]:
@@ -121,10 +124,9 @@ def widths_of(model: nn.Module) -> list[int]:
     return [len(parameter) for parameter in model.parameters() if parameter.dim() == 4]
 
 
-def compare(evidence: Evidence, claim: str, seen: dict[str, list[float]], kind: str) -> None:
+def compare(evidence: Evidence, claim: str, gain: list[float], norm: list[float]) -> None:
     """Record the mean paired difference with its standard error."""
-    pairs = zip(seen[f"gain, {kind}"], seen[f"magnitude, {kind}"], strict=True)
-    differences = [one - two for one, two in pairs]
+    differences = [one - two for one, two in zip(gain, norm, strict=True)]
     mean = statistics.mean(differences)
     error = deviation(differences) / len(differences) ** 0.5
     holds = mean >= 0 if evidence.full else None
