@@ -141,8 +141,10 @@ def test_mistakes() -> None:
         shapley(curved, 0)
     with pytest.raises(NetsmithError, match="n_players=30; all coalitions can be had of 1 to 22"):
         shapley(curved, 30, method="exact")
-    with pytest.raises(NetsmithError, match="budget=17 does not pay for one draw of owen_antithetic; give"):
+    with pytest.raises(NetsmithError, match="budget=17 does not pay for 1 draws of owen_antithetic; give"):
         call(budget=17)
+    with pytest.raises(NetsmithError, match="does not pay for 2 draws of owen; give at least 18"):
+        call(budget=17, method="owen", levels="grid")
     with pytest.raises(NetsmithError, match=r"tolerance=0\.0 must be above 0"):
         call(tolerance=0.0)
     with pytest.raises(UnknownNameError, match="unknown method for Shapley values 'owens'"):

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from netsmith.analysis.shapley import Game, ShapleyEstimate, shapley
+from netsmith.analysis.sampling import Game
+from netsmith.analysis.shapley import ShapleyEstimate, shapley
 from netsmith.errors import NetsmithError
 from netsmith.modes import evaluating
 from netsmith.wrappers import uncompiled

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from netsmith.analysis.multilinear import enumerate_coalitions, exact_shapley
-from netsmith.analysis.quadrature import RANDOM, Levels, quadrature
+from netsmith.analysis.quadrature import Levels
+from netsmith.analysis.sampling import CountedGame, Game, Method, estimate
 from netsmith.cards import card
 from netsmith.errors import NetsmithError, UnknownNameError
 
-Game = Callable[[Tensor], Tensor]
-"""From coalitions, bool ``[batch, n]``, to their worths ``[batch]`` or ``[batch, outputs]``."""
-Method = Literal["owen", "owen_antithetic", "permutation", "exact"]
 ROUND = 32
 """Independent draws between two looks at the tolerance."""
-INNER = 2
-"""Draws per level of a fixed rule, as in the paper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,19 +98,21 @@ def shapley(
         raise NetsmithError(f"n_players={n_players}; a game needs at least 1 player")
     if tolerance is not None and not tolerance > 0:
         raise NetsmithError(f"tolerance={tolerance} must be above 0, in units of v")
-    game = _Counted(v, batch_size)
+    game = CountedGame(v, batch_size)
     if method == "exact":
         values = exact_shapley(game(enumerate_coalitions(n_players)))
         return ShapleyEstimate(values, torch.zeros_like(values), game.evaluations)
     cost = (n_players + 1) * (2 if method == "owen_antithetic" else 1)
-    draws = budget // cost
-    if draws < 1:
-        raise NetsmithError(f"budget={budget} does not pay for one draw of {method}; give at least {cost}")
+    draws, least = budget // cost, 2 if levels in ("grid", "trapezoid") and method != "permutation" else 1
+    if draws < least:
+        raise NetsmithError(
+            f"budget={budget} does not pay for {least} draws of {method}; give at least {least * cost}"
+        )
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     values, variances, done = torch.zeros(()), torch.zeros(()), 0
     while done < draws:
         count = draws - done if tolerance is None else min(ROUND, draws - done)
-        mean, variance = _estimate(game, n_players, method, levels, count, generator)
+        mean, variance = estimate(game, n_players, method, levels, count, generator)
         share = count / (done + count)
         values = (1 - share) * values + share * mean
         variances = (1 - share) ** 2 * variances + share**2 * variance
@@ -127,96 +124,7 @@ def shapley(
     return ShapleyEstimate(values, variances.sqrt(), game.evaluations)
 
 
-class _Counted:
-    """A game that is evaluated in batches, counted and checked."""
-
-    def __init__(self, v: Game, batch_size: int) -> None:
-        self.v = v
-        self.batch_size = max(batch_size, 1)
-        self.evaluations = 0
-
-    def __call__(self, coalitions: Tensor) -> Tensor:
-        worths = []
-        for batch in torch.split(coalitions, self.batch_size):
-            worth = self.v(batch)
-            if not isinstance(worth, Tensor) or worth.dim() not in (1, 2) or len(worth) != len(batch):
-                found = f"shape {tuple(worth.shape)}" if isinstance(worth, Tensor) else type(worth).__name__
-                raise NetsmithError(
-                    f"v returned {found} for {len(batch)} coalitions; expected [{len(batch)}] worths, or "
-                    f"[{len(batch)}, outputs]"
-                )
-            worths.append(worth.detach().double())
-        self.evaluations += len(coalitions)
-        every = torch.cat(worths)
-        if not bool(torch.isfinite(every).all()):
-            raise NetsmithError("v returned NaN or infinity for a coalition; every worth must be finite")
-        return every
-
-
-def _estimate(
-    game: _Counted, n: int, method: Method, levels: Levels, draws: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Return the mean over some draws and its variance."""
-    if method == "permutation":
-        order = torch.rand(draws, n, generator=generator).argsort(1)
-        return _mean(_along(game, order), torch.full((draws,), 1 / draws, dtype=torch.float64))
-    q, weights = _levels(levels, n, draws, generator)
-    # Only [0, 1/2] where the complement stands for the other half.
-    q = q / 2 if method == "owen_antithetic" else q
-    drawn = torch.rand(len(q), n, generator=generator, dtype=torch.float64) < q[:, None]
-    slopes = _slopes(game, drawn)
-    if method == "owen_antithetic":
-        slopes = (slopes + _slopes(game, ~drawn)) / 2
-    return _mean(slopes, weights)
-
-
-def _levels(levels: Levels, n: int, draws: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the level and the weight of each draw."""
-    if levels in RANDOM:
-        return quadrature(levels, draws, generator)
-    count = max(1, draws // INNER)
-    if levels == "gauss":
-        count = min(count, math.ceil(n / 2))
-    elif levels in ("grid", "trapezoid"):
-        count = max(2, count)
-    nodes, weights = quadrature(levels, count)
-    each = max(1, draws // count)
-    return nodes.repeat_interleave(each), weights.repeat_interleave(each) / each
-
-
-def _slopes(game: _Counted, drawn: Tensor) -> Tensor:
-    """Return ``v(S with i) - v(S without i)`` for coalitions ``[count, n]`` and every player i."""
-    count, n = drawn.shape
-    flipped = drawn[:, None, :] ^ torch.eye(n, dtype=torch.bool)
-    worths = game(torch.cat([drawn[:, None, :], flipped], dim=1).flatten(0, 1))
-    worths = worths.reshape(count, n + 1, *worths.shape[1:])
-    sign = torch.where(drawn, 1.0, -1.0).double().to(worths.device)
-    return (worths[:, :1] - worths[:, 1:]) * sign.reshape(count, n, *[1] * (worths.dim() - 2))
-
-
-def _along(game: _Counted, order: Tensor) -> Tensor:
-    """Return what each player adds when players join in these orders ``[count, n]``."""
-    count, n = order.shape
-    joined = order.argsort(1)[:, None, :] < torch.arange(n + 1)[:, None]
-    worths = game(joined.flatten(0, 1))
-    worths = worths.reshape(count, n + 1, *worths.shape[1:])
-    rank = order.argsort(1).to(worths.device)
-    rank = rank.reshape(count, n, *[1] * (worths.dim() - 2)).expand(count, n, *worths.shape[2:])
-    return worths.diff(dim=1).gather(1, rank)
-
-
-def _mean(draws: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a weighted mean and its variance, told from neighbours, which are of near strata."""
-    weights = weights.to(draws.device)
-    mean = torch.tensordot(weights, draws, dims=1)
-    if len(draws) < 2:
-        return mean, torch.full_like(mean, math.inf)
-    halves = draws.diff(dim=0).square() / 2
-    spread = torch.cat([halves[:1], (halves[1:] + halves[:-1]) / 2, halves[-1:]])
-    return mean, torch.tensordot(weights.square(), spread, dims=1)
-
-
-def _summing_to(game: _Counted, values: Tensor, variances: Tensor) -> Tensor:
+def _summing_to(game: CountedGame, values: Tensor, variances: Tensor) -> Tensor:
     ends = torch.zeros(2, len(values), dtype=torch.bool)
     ends[1] = True
     none, everyone = game(ends)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from netsmith.analysis.quadrature import Levels
-from netsmith.analysis.shapley import Game, Method, shapley
+from netsmith.analysis.sampling import Game, Method
+from netsmith.analysis.shapley import shapley
 from netsmith.cards import card
 from netsmith.contracts import Loss
 from netsmith.errors import NetsmithError
