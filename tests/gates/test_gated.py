@@ -220,6 +220,10 @@ def test_mistakes():
         Gated(normed, ns.trace(normed, torch.zeros(2, 4)), ScaledSigmoid)
     with pytest.raises(NetsmithError, match=r"group 0\.weight:0 cannot be gated: native_layer_norm"):
         Gated(normed, ns.trace(normed, torch.zeros(2, 4)), ScaledSigmoid, groups=["0.weight:0"])
+    smaller = ns.shrink(model, x, ratio=0.5)
+    for other in (smaller, normed):
+        with pytest.raises(NetsmithError, match=r"the model has no \S+ that fits the graph; trace"):
+            Gated(other, graph, ScaledSigmoid)
     one = nn.Linear(4, 2)
     with pytest.raises(NetsmithError, match=r"no group of channels can be gated \(the graph has none\)"):
         Gated(one, ns.trace(one, torch.zeros(2, 4)), ScaledSigmoid)

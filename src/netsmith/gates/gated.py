@@ -35,7 +35,8 @@ class Gated(nn.Module):
         learn: names of parameters that learn with the gates, as copies of the model's.
 
     Raises:
-        NetsmithError: no group, or one of those named, can be gated by the weights that read it.
+        NetsmithError: no group, or one of those named, can be gated by the weights that read it; or the graph
+            is that of another model.
         UnknownNameError: the graph has no group, or the model no parameter, of this name.
 
     Example:
@@ -134,6 +135,10 @@ def _readers(
     start = 0
     for group in groups:
         for one in reading_slices(graph, group):
+            if one.tensor not in shapes or int(one.index.max()) >= shapes[one.tensor][one.dim]:
+                raise NetsmithError(
+                    f"the model has no {one.tensor} that fits the graph; trace the model as it is now"
+                )
             gate = torch.arange(start, start + group.size).repeat_interleave(one.index.shape[1])
             sources = found.setdefault((one.tensor, one.dim), [])
             free = next((s for s in sources if bool((s[one.index.flatten()] == count).all())), None)
