@@ -117,6 +117,30 @@ def test_stages_share_one_purse_of_epochs(task):
     assert [(row["stage"], row["epoch"]) for row in stages.history] == [("one", 1), ("two", 1)]
 
 
+def test_a_stage_trains_on_the_data_in_another_form(task):
+    stages = Stages(
+        task=task, inputs=task.test.tensors[0][:1], epochs=1, seed=0, dense_macs=1.0, progress=False
+    )
+    images, labels = task.train.tensors
+    seen = []
+
+    def loss(model, batch):
+        (first, second), targets = batch
+        seen.append((first - second).abs().max())
+        return nn.functional.cross_entropy(model(first), targets)
+
+    class Twice(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(images)
+
+        def __getitem__(self, row):
+            return (images[row], images[row]), labels[row]
+
+    stages.fit(network(), epochs=1, stage="twice", data=Twice(), loss=loss, augment=None)
+    assert seen
+    assert max(seen) == 0
+
+
 def test_small_data_gets_more_epochs_and_smaller_batches():
     assert [default_epochs(samples) for samples in (100, 1257, 10_000, 60_000)] == [20, 20, 6, 4]
     assert [batch_size(samples) for samples in (10, 120, 1257, 60_000)] == [16, 16, 32, 128]
