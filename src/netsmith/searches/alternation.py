@@ -73,7 +73,7 @@ class Alternation:
     ``fit(search, halves(data), loss=steps.loss, after_step=steps.after_step, optimizer=...)``, with an
     optimiser of ``search.network.parameters()``. After each step of the weights one of Adam (betas 0.5 and
     0.999) follows for the logits, on the other data, with the loss of the task plus ``cost_weight`` times
-    that of the cost. One process alone.
+    that of the cost. One process alone. In a loop of your own, :meth:`step` follows each step of the weights.
 
     Args:
         search: what is trained.
@@ -86,6 +86,15 @@ class Alternation:
 
     Raises:
         NetsmithError: a setting out of range.
+
+    Example:
+        >>> import netsmith as ns
+        >>> net = nn.Sequential(nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, 3))
+        >>> search = ns.searches.TransformableSearch(
+        ...     net, torch.zeros(1, 4), budget=ns.Budget(macs=0.6), depth=False)
+        >>> steps = Alternation(search, lambda model, batch: model(batch[0]).square().mean())
+        >>> steps.step((torch.ones(5, 4), None)).shape
+        torch.Size([])
     """
 
     def __init__(
