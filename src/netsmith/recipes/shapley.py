@@ -31,7 +31,8 @@ def shapley(job: Job) -> nn.Module:
     Options:
         coalitions: draws per group of channels.
         samples: training inputs that the loss is taken on.
-        scope: ``"global"`` ranks all channels together, ``"local"`` within each group.
+        scope: ``"local"`` ranks within each group; ``"global"`` ranks all channels together, although what
+            layers are worth differs: without an early one a network may be sure of wrong answers.
         learning_rate: of the fine-tuning; 0 takes the trainer's default.
 
     Raises:
@@ -40,7 +41,7 @@ def shapley(job: Job) -> nn.Module:
     """
     from netsmith.cutting.shrink import shrink
 
-    settings = job.settings(coalitions=8, samples=128, scope="global", learning_rate=0.0)
+    settings = job.settings(coalitions=8, samples=128, scope="local", learning_rate=0.0)
     score = scores.Shapley(coalitions=settings["coalitions"], seed=job.seed)
     small = shrink(
         job.model,

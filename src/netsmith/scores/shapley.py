@@ -34,8 +34,9 @@ class Shapley:
 
     Players are the channels of one group, the rest of the network being whole; a channel that is absent is
     zero wherever it is read, after activation and norm. :math:`φ_c = E[loss(S) - loss(S ∪ c)]` over sets S of
-    all sizes: what a channel is worth when many are gone, not only the first to go. In units of the loss, so
-    that groups compare; negative where the channel does harm.
+    all sizes: what a channel is worth when many are gone, not only the first to go. In units of the loss;
+    negative where the channel does harm. Rank within groups (``scope="local"``), or take a loss with a bound:
+    without an early layer a network may be sure of wrong answers, and cross entropy then far above guessing.
 
     ``coalitions * (size + 1)`` forward passes per group, twice that with complements; ``exact`` takes
     ``2**size``. That is dear, and small networks cut at once by it lost no less than by magnitude
