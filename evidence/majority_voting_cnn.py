@@ -31,6 +31,10 @@ def main() -> int:
         task = tasks.load("fashion-mnist", train_size=train_size, test_size=1000)
         makers = arms(task) if evidence.full else {name: arms(task)[name] for name in ("winner", "random")}
         found = {name: [run(task, make, epochs, seed) for seed in seeds] for name, make in makers.items()}
+        for name in ("winner", "random"):
+            found[f"{name}, all at epoch 2"] = [
+                run(task, makers[name], epochs, seed, at=(EVENTS[0],) * len(EVENTS)) for seed in seeds
+            ]
         listed = ", ".join(
             f"{name} {statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
             for name, values in found.items()
@@ -70,8 +74,14 @@ def arms(task: Task) -> dict[str, Callable[[int], Score | None]]:
     }
 
 
-def run(task: Task, make: Callable[[int], Score | None], epochs: int, seed: int) -> float:
-    """Train and prune once; return the accuracy in percent."""
+def run(
+    task: Task,
+    make: Callable[[int], Score | None],
+    epochs: int,
+    seed: int,
+    at: tuple[int, ...] = EVENTS,
+) -> float:
+    """Train once, with an event before each of the epochs ``at``; return the accuracy in percent."""
     x, y = task.train.tensors
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -85,7 +95,7 @@ def run(task: Task, make: Callable[[int], Score | None], epochs: int, seed: int)
 
     events = PruningEvents(x[:2], loss, score=score)
     for epoch in range(epochs):
-        if score is not None and epoch in EVENTS:
+        for _ in range(at.count(epoch) if score is not None else 0):
             model, _ = events.step(model, optimizer, ratio=RATIO)
         model.train()
         for rows in torch.randperm(len(x), generator=generator).split(50):

@@ -158,7 +158,7 @@ def test_it_shrinks_step_by_step_to_its_budget_and_ends_with_the_final_shape(opt
     assert params(small) > 0.2 * params(network())  # a rate does not overshoot
 
 
-@pytest.mark.parametrize("rule", ["topk", "mean", "copeland"])
+@pytest.mark.parametrize("rule", ["topk", "mean", "copeland", "random"])
 def test_rules_are_options(rule: str) -> None:
     work = job(Budget(macs=0.5), epochs=2, rule=rule, per_class=True, standardise=True, samples=48)
     assert params(majority_voting(work)) < params(network())

@@ -17,6 +17,7 @@ from netsmith.recipes.pruning_events import PruningEvents, event_epochs
 if TYPE_CHECKING:
     from torch import nn
 
+    from netsmith.contracts import Score
     from netsmith.cost.counting import CostTable
     from netsmith.recipes.job import Job
 
@@ -39,7 +40,8 @@ def majority_voting(job: Job) -> nn.Module:
     :class:`~netsmith.scores.MajorityVoting` and :class:`PruningEvents`.
 
     Options:
-        rule: ``"winner"``, ``"topk"``, ``"mean"`` or ``"copeland"``.
+        rule: ``"winner"``, ``"topk"``, ``"mean"`` or ``"copeland"``; ``"random"`` is the control: the same
+            events, and chance says which channels go.
         share: of the channels that ``"topk"`` votes for.
         standardise: compare activations in units of their deviation.
         per_class: let every class count alike, whatever its size.
@@ -147,15 +149,17 @@ class _Pace:
 def _events(job: Job, settings: dict[str, Any]) -> PruningEvents:
     """Return what cuts, with the training inputs that vote."""
     from netsmith.scores.majority_voting import MajorityVoting
+    from netsmith.scores.random import Random
 
-    samples = settings["samples"]
-    score = MajorityVoting(
-        rule=settings["rule"],
-        share=settings["share"],
-        standardise=settings["standardise"],
-        targets=calibration_batch(job, samples)[1] if settings["per_class"] else None,
-    )
-    loss = calibration(job, samples)
+    samples, loss = settings["samples"], calibration(job, settings["samples"])
+    score: Score = Random(torch.Generator().manual_seed(job.seed))
+    if settings["rule"] != "random":
+        score = MajorityVoting(
+            rule=settings["rule"],
+            share=settings["share"],
+            standardise=settings["standardise"],
+            targets=calibration_batch(job, samples)[1] if settings["per_class"] else None,
+        )
     return PruningEvents(
         job.inputs, loss, score=score, fold=settings["fold"], min_width=settings["min_width"]
     )
