@@ -137,6 +137,34 @@ def test_channels_of_a_computed_weight_go_too():
     assert small.first.weight.shape[0] == 4
 
 
+class TwoMeans(nn.Module):
+    """Means and largest values side by side, mixed by one kernel."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(2, 8, 3), nn.Conv2d(8, 3, 1)
+        self.slide = nn.Conv1d(2, 1, 3, padding=1)
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        gate = self.slide(torch.stack([x.mean((2, 3)), x.amax((2, 3))], dim=1))
+        return self.last(x * gate.sigmoid().transpose(1, 2).unsqueeze(-1))
+
+
+def test_a_kernel_over_two_rows_of_channels_slides_as_well():
+    torch.manual_seed(0)
+    model = TwoMeans().double().eval()
+    small = ns.shrink(model, X, ratio=0.5)
+    stay = [i for i in range(8) if i not in next(iter(ns.records(small)[0]["groups"].values()))]
+    by_slices = TwoMeans().double()
+    by_slices.first.weight = nn.Parameter(model.first.weight[stay])
+    by_slices.first.bias = nn.Parameter(model.first.bias[stay])
+    by_slices.last.weight = nn.Parameter(model.last.weight[:, stay])
+    by_slices.last.bias, by_slices.slide = model.last.bias, model.slide
+    assert len(stay) == 4
+    torch.testing.assert_close(small(X), by_slices(X))
+
+
 class Decoded(nn.Module):
     """Features that are read as a signal by kernels of several channels."""
 

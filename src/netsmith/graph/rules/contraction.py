@@ -66,14 +66,14 @@ def convolution(tracer: Tracer, call: Call) -> Axes:
 
 def _slide(tracer: Tracer, call: Call, place: int) -> Dim:
     """Say what becomes of one dimension of space; it passes where its window is one index that stays."""
-    tensor, weight, _, stride, padding, dilation, _, more, _ = call.args[:9]
+    tensor, weight, _, stride, padding, dilation, _, more, groups = call.args[:9]
     kernel = weight.shape[2 + place]
     step, zeros, spread, added = (values[place % len(values)] for values in (stride, padding, dilation, more))
     kept = added == 0 and keeps_length(kernel, step, zeros, spread)
     dim = tracer.axes(tensor)[2 + place]
     if kept and kernel == 1 and dim.owners:
         return dim.without_leaf()
-    if kept and weight.shape[:2] == (1, 1):
+    if kept and groups == 1 == call.output.shape[1]:
         return slide_over(tracer, call, 2 + place)
     tracer.freeze(dim, WINDOW)
     return fixed(call.output.shape[2 + place], WINDOW)
