@@ -4,9 +4,8 @@ The full tier trains a 64-300-100-10 network on scikit-learn's digits through 18
 1.8 %, with rounds of 60, 30, 20, 10 and 3 epochs before the last one of 60, and two controls. The card's run
 of ResNet-20 on CIFAR-10 (20 iterations of 160 epochs) needs a GPU and is not here.
 
-The optimiser is the card's, SGD at 0.1 without momentum. With momentum 0.9 in the same script (one run, 3 seeds)
-rounds of 60, 20 and 3 epochs ended at 96.5, 96.9 and 96.9 %: there shorter rounds cost nothing, and the curve
-did not fall.
+The optimiser is the card's, SGD at 0.1 without momentum. With momentum 0.9 (one run, 3 seeds) rounds of 60,
+20 and 3 epochs ended at 96.5, 96.9 and 96.9 %: there shorter rounds cost nothing, and the curve did not fall.
 """
 
 from __future__ import annotations
