@@ -16,7 +16,7 @@ from netsmith.masks import hold
 from netsmith.penalties.selection import Select, weights
 from netsmith.sparsity import tickets
 from netsmith.sparsity.ranking import global_masks, layer_masks
-from netsmith.sparsity.rewinding import LearningRateRewinding, Rewind, Round
+from netsmith.sparsity.rewinding import LearningRateRewinding, Rewind, Round, require_rounds
 from netsmith.sparsity.survivors import survivors
 from netsmith.sparsity.tickets import Ticket
 from netsmith.training.schedules import Schedule, cosine
@@ -131,7 +131,7 @@ class IterativeMagnitude:
         """
         short_epochs = epochs if short_epochs is None else short_epochs
         rewind = rewind or LearningRateRewinding()
-        _check(epochs, short_epochs, schedule)
+        require_rounds(epochs, short_epochs, schedule)
         settings: dict[str, Any] = {"counts": self.counts, "epochs": epochs, "short_epochs": short_epochs}
         settings["rewind"] = type(rewind).__name__
         kept = None if folder is None else Path(folder)
@@ -191,15 +191,3 @@ class IterativeMagnitude:
             "metric": metric,
             "seconds": seconds,
         }
-
-
-def _check(epochs: int, short_epochs: int, schedule: Schedule) -> None:
-    if not 1 <= short_epochs <= epochs:
-        raise NetsmithError(
-            f"short_epochs is {short_epochs} and epochs {epochs}; expected 1 <= short_epochs <= epochs"
-        )
-    if not callable(schedule):
-        raise NetsmithError(
-            f"the schedule is a {type(schedule).__name__}, which cannot be compressed into fewer epochs; "
-            "expected a function from the share of the training that is done to a learning-rate factor"
-        )

@@ -109,6 +109,23 @@ class FineTuning:
         return epochs, partial(_always, self.factor)
 
 
+def require_rounds(epochs: int, short_epochs: int, schedule: Schedule) -> None:
+    """Refuse lengths of rounds, or a schedule, that make no rounds.
+
+    Raises:
+        NetsmithError: names them.
+    """
+    if not 1 <= short_epochs <= epochs:
+        raise NetsmithError(
+            f"short_epochs is {short_epochs} and epochs {epochs}; expected 1 <= short_epochs <= epochs"
+        )
+    if not callable(schedule):
+        raise NetsmithError(
+            f"the schedule is a {type(schedule).__name__}, which cannot be compressed into fewer epochs; "
+            "expected a function from the share of the training that is done to a learning-rate factor"
+        )
+
+
 def _rest(schedule: Schedule, done: float, progress: float) -> float:
     return schedule(done + (1 - done) * progress)
 
