@@ -3,6 +3,9 @@
 The schedules are shorter than the official ones (250 epochs with the penalty, 100 of fine-tuning), for what a
 CPU can do. Test accuracies come from 10,000 images: one standard error is 0.14 points at 98.2 % and 0.09 at
 99.2 %, so that a figure of the paper missed by no more than that is neither reached nor contradicted.
+
+That length matters was seen on 5,000 images (LeNet-300-100, one seed, cut at 0.1 deviations): 120 + 15 epochs
+left 8,682 weights at 94.54 % of the test images, 250 + 100 epochs (the 100 at 1e-4) 6,048 at 94.52 %.
 """
 
 from __future__ import annotations
