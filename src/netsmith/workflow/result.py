@@ -25,7 +25,8 @@ class Result:
     language also ``perplexity``), ``params``, ``nonzero`` (parameters that are not zero), ``macs`` (of one
     input), ``bytes`` (of the weights), ``latency_s`` (one input in ONNX Runtime, both measured in turns),
     ``eager_s`` (the same in PyTorch) and ``energy_j`` (from the energy table). One input is a sequence, or a
-    graph, where the data has those."""
+    graph, where the data has those.
+    """
 
     model: nn.Module
     before: dict[str, float]
