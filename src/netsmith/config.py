@@ -37,7 +37,7 @@ class RunSettings(BaseModel):
 class CompressSettings(RunSettings):
     """A ``compress`` run."""
 
-    method: str = Field("magnitude", description="a method's name, or file.py:callable")
+    method: str = Field("reconstruction", description="a method's name, or file.py:callable")
     budget: Goals = Field(
         "macs=0.3", description="goals such as macs=0.3,latency=5ms or {macs: 0.3, latency: 5ms}"
     )
@@ -49,7 +49,7 @@ class CompareSettings(RunSettings):
     """A ``compare`` run."""
 
     methods: list[str] = Field(
-        ["magnitude", "random", "scratch"],
+        ["reconstruction", "magnitude", "random", "scratch"],
         min_length=1,
         description="a list of methods, each a name or file.py:callable",
     )

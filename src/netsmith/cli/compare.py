@@ -15,7 +15,9 @@ def compare(
     data: o.Data = None,
     methods: Annotated[
         str | None,
-        typer.Option("--methods", help="names with commas between  [default: magnitude,random,scratch]"),
+        typer.Option(
+            "--methods", help="names with commas between  [default: reconstruction,magnitude,random,scratch]"
+        ),
     ] = None,
     budget: Annotated[
         list[str] | None,

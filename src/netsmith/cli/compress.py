@@ -13,7 +13,7 @@ def compress(
     model: o.Model = None,
     data: o.Data = None,
     method: Annotated[
-        str | None, typer.Option("--method", help="NAME or file.py:callable  [default: magnitude]")
+        str | None, typer.Option("--method", help="NAME or file.py:callable  [default: reconstruction]")
     ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help="such as macs=0.3,latency=5ms  [default: macs=0.3]")

@@ -27,7 +27,7 @@ def compress(
     model: nn.Module | str,
     data: Task | str | tuple[Any, Any],
     *,
-    method: str | Recipe = "magnitude",
+    method: str | Recipe = "reconstruction",
     budget: Budget | str | Mapping[str, float | str],
     epochs: int | None = None,
     seed: int = 0,
