@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     differs=(
         "vote rule and schedule are reconstructed, the abstract gives neither; starts from the network of "
         "the job, which is trained unless its dense epochs are 0; goes to a budget, its cost falling by the "
-        "same factor at every event unless a rate is given; no stop of single layers by validation loss"
+        "same factor at every event unless a rate is given; votes are those at the event, without a moving "
+        "average; no stop of single layers by validation loss. Against chance in the same events the rule "
+        "winner gained 4 points in a small CNN and nothing in an MLP, the other rules nothing sure"
     ),
 )
 def majority_voting(job: Job) -> nn.Module:

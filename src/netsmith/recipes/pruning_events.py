@@ -24,6 +24,8 @@ class PruningEvents:
 
     An event scores the network as it is, removes its lowest channels for good, folds what they bring on
     average into the next bias, and moves the optimiser's state along. Votes are counted in evaluation mode.
+    The fold mends what the loss of always-on channels breaks; where most of a layer goes at once it can drown
+    what is left. A reader that a batch norm follows needs no bias: the norm takes the mean up by itself.
 
     Args:
         inputs: example inputs.
