@@ -41,7 +41,7 @@ class Ballot:
     venue="ICPR 2020",
     differs=(
         "the abstract only says that activations of neurons are compared and a voting score assigned: four "
-        "rules are reconstructed, none of them may be the authors', and the rule decides: only winner beat "
+        "rules are reconstructed, perhaps none of them the authors', and the rule decides: only winner beat "
         "chance; activations are taken where they are read, as the mean of their absolute values over "
         "positions; scores are relative to the mean of the group, so that layers compare"
     ),
@@ -56,7 +56,7 @@ class MajorityVoting:
     d² of them, and d² comparisons per example.
 
     Often active is not important: a channel that is always on is a bias to its readers, and every rule but
-    ``"winner"`` likes it. Cut at once from an MLP these rules lost 20 to 50 points more than chance; winners
+    ``"winner"`` likes it. Cut at once from an MLP these rules lost 6 to 53 points more than chance; winners
     of standardised activations lost less than chance, but keep weak noise alive. Pruned while training, a CNN
     was 3.9 ± 0.8 points better by winners than by chance, as good as by Taylor, and by the other rules no
     better beyond doubt; on an MLP no score made a difference (``evidence/majority_voting_*.py``).
