@@ -1,6 +1,7 @@
 """ModelOpt's FastNAS as a recipe, so that it trains, counts and is compared as ours are.
 
-    pip install --no-deps nvidia-modelopt; pip install omegaconf pulp nvidia-ml-py regex safetensors
+    pip install --no-deps nvidia-modelopt torchprofile==0.0.4
+    pip install omegaconf pulp nvidia-ml-py regex safetensors
     netsmith compare --methods magnitude,benchmarks/fastnas_recipe.py:fastnas ...
 
 As in the library's own ResNet-20 example, the network after the search is fine-tuned for all epochs; widths
