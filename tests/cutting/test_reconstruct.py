@@ -141,6 +141,37 @@ def test_a_weight_that_is_used_twice_and_a_grouped_convolution_keep_their_values
     assert reconstruct_(cut(depthwise, images), depthwise, on(images)) == ["0.weight", "2.weight"]
 
 
+class Tied(nn.Module):
+    """Words go in and out by one weight; two layers share a bias; one weight is added to an output, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(11, 6)
+        self.first, self.second, self.third = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 6)
+        self.second.bias = self.first.bias
+        self.shown, self.out = nn.Linear(6, 6, bias=False), nn.Linear(6, 11, bias=False)
+        self.out.weight = self.words.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.third(self.second(self.first(self.words(x)).relu()).relu())
+        return self.out(self.shown(hidden) + self.shown.weight.sum())
+
+
+def test_what_is_used_otherwise_too_keeps_its_values() -> None:
+    torch.manual_seed(0)
+    model = Tied().eval()
+    x = torch.randint(11, (40, 3))
+    graph = ns.trace(model, x)
+    group = next(
+        g for g in graph.groups if any(one.tensor == "third.weight" for one in g.slices if one.role == "in")
+    )
+    small = remove(model, graph, {group.name: first(group.size, 4)})[0].eval()
+    before = copy.deepcopy(small.state_dict())
+    assert reconstruct_(small, model, on(x)) == ["third.weight"]
+    changed = {name for name, value in small.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"third.weight", "third.bias"}
+
+
 def test_drawn_rows_come_from_the_seed() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))

@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from netsmith.contracts import Loss
 from netsmith.graph import Group, Slice, StructureGraph
 from netsmith.scores.elements import forward, weights_of
-from netsmith.scores.watching import Watch
+from netsmith.scores.watching import Watch, padded
 
 
 @dataclass(eq=False)
@@ -107,22 +106,7 @@ def _read(given: Mapping[str, Any], linear: bool) -> Tensor:
     weight: Tensor = given["weight"]
     if linear:
         return read.reshape(-1, read.shape[-1])
-    if read.dim() < weight.dim():
-        read = read.unsqueeze(0)
-    extents, dilation = weight.shape[2:], _each(given.get("dilation", 1), weight.dim() - 2)
-    padding = given.get("padding", 0)
-    sides: list[int] = []
-    for axis in reversed(range(weight.dim() - 2)):
-        if padding == "same":
-            both = dilation[axis] * (extents[axis] - 1)
-            sides += [both // 2, both - both // 2]
-        else:
-            sides += [0 if padding == "valid" else _each(padding, weight.dim() - 2)[axis]] * 2
     # The weights see zeros beyond the border where a constant would go on: those rows say so.
-    padded = F.pad(read, sides)
-    parts = padded.reshape(len(padded), -1, weight.shape[1], *padded.shape[2:])
+    read = padded(given).detach()
+    parts = read.reshape(len(read), -1, weight.shape[1], *read.shape[2:])
     return parts.movedim(2, -1).flatten(0, -2)
-
-
-def _each(value: Any, count: int) -> list[int]:
-    return [value] * count if isinstance(value, int) else [*value] * (count // len(value))

@@ -26,8 +26,10 @@ class Watch(TorchFunctionMode):
         self._watched = {id(weight): name for name, weight in weights.items()}
 
     def seen(self, name: str, given: Mapping[str, Any], linear: bool) -> None:
-        """Take note of a call: the weight's name, the arguments by name, whether it is a linear layer."""
-        raise NotImplementedError
+        """Take note of a call before it is made: the weight's name, the arguments by name, its kind."""
+
+    def gave(self, name: str, output: Tensor, linear: bool) -> None:
+        """Take note of what a call gave."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -38,4 +40,29 @@ class Watch(TorchFunctionMode):
             name = self._watched.get(id(given["weight"]))
             if name is not None:
                 self.seen(name, given, function is F.linear)
+                output = function(*args, **kwargs)
+                self.gave(name, output, function is F.linear)
+                return output
         return function(*args, **kwargs)
+
+
+def padded(given: Mapping[str, Any]) -> Tensor:
+    """Return what a convolution reads, ``[samples, channels, *positions]``, with the zeros around it."""
+    read, weight = given["input"], given["weight"]
+    if read.dim() < weight.dim():
+        read = read.unsqueeze(0)
+    extents, padding = weight.shape[2:], given.get("padding", 0)
+    dilation = each(given.get("dilation", 1), len(extents))
+    sides: list[int] = []
+    for axis in reversed(range(len(extents))):
+        if padding == "same":
+            both = dilation[axis] * (extents[axis] - 1)
+            sides += [both // 2, both - both // 2]
+        else:
+            sides += [0 if padding == "valid" else each(padding, len(extents))[axis]] * 2
+    return F.pad(read, sides)
+
+
+def each(value: Any, count: int) -> list[int]:
+    """Return a setting of a convolution for each of its dimensions."""
+    return [value] * count if isinstance(value, int) else [*value] * (count // len(value))
