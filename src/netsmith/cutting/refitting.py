@@ -119,7 +119,11 @@ def _fit(read: Tensor, wanted: Tensor, weight: Tensor, bias: Tensor | None, ridg
     error = read.T @ (wanted - read @ before) / len(read)
     if not bool(torch.isfinite(among).all() and torch.isfinite(error).all()):
         return False
-    fitted = before + torch.linalg.lstsq(among, error).solution
+    if ridge > 0:
+        fitted = before + torch.linalg.solve(among, error)
+    else:
+        # Inputs may be dead or depend on each other: the shortest step serves then.
+        fitted = before + torch.linalg.pinv(among, rtol=1e-12, hermitian=True) @ error
     count = weight[0].numel()
     weight.copy_(fitted[:count].T.reshape(weight.shape))
     if bias is not None:
