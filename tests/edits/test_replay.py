@@ -23,7 +23,7 @@ def record(model):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        ({"kind": "teleport"}, "no edit is of kind 'teleport'; known: 'bypass'"),
+        ({"kind": "teleport"}, "no edit is of kind 'teleport'; known: 'attend', 'bypass'"),
         ({"kind": "remove"}, r"record 1 \(remove\) does not fit"),
         ({"kind": "remove", "tensors": {"9.weight": {"0": [0]}}}, "no parameter or buffer '9.weight'"),
         ({"kind": "remove", "tensors": {"0.weight": {"0": [5]}}}, "no index 5 along dimension 0"),
