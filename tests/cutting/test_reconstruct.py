@@ -172,6 +172,28 @@ def test_what_is_used_otherwise_too_keeps_its_values() -> None:
     assert changed == {"third.weight", "third.bias"}
 
 
+class Across(nn.Module):
+    """Mixes positions once for each channel, so that the channels are rows of two of its layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.mix = nn.Embedding(9, 4), nn.Linear(6, 16)
+        self.unmix, self.head = nn.Linear(16, 6), nn.Linear(4, 9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        across = self.embedding(x).transpose(1, 2)
+        return self.head(self.unmix(self.mix(across).relu()).transpose(1, 2))
+
+
+def test_layers_whose_rows_are_channels_that_went_keep_their_values() -> None:
+    torch.manual_seed(0)
+    model = Across()
+    x = torch.randint(9, (50, 6))
+    small = cut(model, x)
+    assert small.embedding.embedding_dim == 2
+    assert reconstruct_(small, model, on(x)) == ["head.weight"]
+
+
 def test_drawn_rows_come_from_the_seed() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))

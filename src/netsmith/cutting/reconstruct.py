@@ -52,7 +52,8 @@ def reconstruct_(
 
     Returns:
         The names of the weights that were refitted. One that is used more than once in a pass (or whose bias
-        is), or otherwise too, is not, nor one with fewer rows than inputs where there is no ridge.
+        is), or otherwise too, is not; nor one that runs once for each channel of a group that was cut, as
+        a mixing of positions does; nor one with fewer rows than inputs where there is no ridge.
 
     Raises:
         EditError: ``smaller`` was not made from ``model`` by removing.

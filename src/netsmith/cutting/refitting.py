@@ -85,26 +85,28 @@ class Refit(Watch):
 
     def seen(self, name: str, given: Mapping[str, Any], linear: bool) -> None:
         """Fit the weight to its target on what it is about to read."""
-        read, wanted = self._rows(given, self.targets[name], linear)
+        windows, wanted = _by_row(given, self.targets[name], linear)
+        if windows.shape[: wanted.dim() - 1] != wanted.shape[:-1]:
+            return  # samples or positions of this layer are channels of another, and some went
+        places = wanted.shape[:-1]
+        where = torch.unravel_index(self._drawn(math.prod(places)).to(wanted.device), places)
+        read, wanted = windows[where].flatten(1).double(), wanted[where].double()
         enough = self.ridge > 0 or len(read) > read.shape[1]
         if enough and _fit(read, wanted, given["weight"], given.get("bias"), self.ridge):
             self.done.append(name)
-
-    def _rows(self, given: Mapping[str, Any], target: Tensor, linear: bool) -> tuple[Tensor, Tensor]:
-        """Return inputs and wanted outputs of a layer, a row for each sample and position."""
-        if linear:
-            windows, wanted = given["input"].flatten(0, -2), target.flatten(0, -2)
-        else:
-            target = target if target.dim() == given["weight"].dim() else target.unsqueeze(0)
-            windows, wanted = _windows(given), target.movedim(1, -1)
-        places = wanted.shape[:-1]
-        where = torch.unravel_index(self._drawn(math.prod(places)).to(wanted.device), places)
-        return windows[where].flatten(1).double(), wanted[where].double()
 
     def _drawn(self, count: int) -> Tensor:
         if count <= self.rows:
             return torch.arange(count)
         return torch.randint(count, (self.rows,), generator=self.generator)
+
+
+def _by_row(given: Mapping[str, Any], target: Tensor, linear: bool) -> tuple[Tensor, Tensor]:
+    """Return ``[*rows, *what is read]`` and ``[*rows, outputs]``: a row for each sample and position."""
+    if linear:
+        return given["input"], target
+    target = target if target.dim() == given["weight"].dim() else target.unsqueeze(0)
+    return _windows(given), target.movedim(1, -1)
 
 
 def _fit(read: Tensor, wanted: Tensor, weight: Tensor, bias: Tensor | None, ridge: float) -> bool:
