@@ -14,6 +14,7 @@ import argparse
 import copy
 import json
 import statistics
+import textwrap
 import time
 from collections import defaultdict
 from importlib.metadata import version
@@ -131,19 +132,18 @@ def _spread(trials: list[dict[str, float]]) -> str:
 
 def page(results: dict[str, Any], options: argparse.Namespace) -> str:
     """Return the page with the tables and how they came about."""
-    return f"""# Scoreboard
-
-Written by `benchmarks/scoreboard.py`; do not edit by hand. Test accuracy in percent, mean ± sample standard
-deviation over (seeds). The dense networks were trained for {options.dense_epochs} epochs on
-{options.train_size or "all"} training images, and each method had {options.epochs} more. Weights, data
-order, augmentation, optimiser and schedule (a cosine from SGD's 0.1, precision {options.precision}) are the
-same for all. `tp-` are the pruners of Torch-Pruning {version("torch_pruning")}, `fastnas` is ModelOpt's.
-`random` and `scratch` (new weights, the same epochs) are controls. `@0.5`: at half the learning rate, which
-`reconstruction` takes by itself. CPU seconds of a trial, cut and training together, are one thread's on a
-shared machine.
-
-{tables(results)}
-"""
+    words = (
+        "Written by `benchmarks/scoreboard.py`; do not edit by hand. Test accuracy in percent, mean ± sample "
+        "standard deviation over (seeds). The dense networks were trained for "
+        f"{options.dense_epochs} epochs on {options.train_size or 'all'} training images, each method had "
+        f"{options.epochs} more. Weights, data order, augmentation, optimiser and schedule (a cosine from "
+        f"SGD's 0.1, precision {options.precision}) are the same for all. `tp-` are the pruners of "
+        f"Torch-Pruning {version('torch_pruning')}, `fastnas` is ModelOpt's. `random` and `scratch` (new "
+        "weights, the same epochs) are controls. `@0.5`: at half the learning rate, which `reconstruction` "
+        "takes by itself. CPU seconds of a trial, cut and training together, are one thread's on a shared "
+        "machine."
+    )
+    return f"# Scoreboard\n\n{textwrap.fill(words, 110)}\n\n{tables(results)}\n"
 
 
 def main() -> None:
