@@ -16,7 +16,6 @@ from torch import nn
 from netsmith.cost.widths import explain
 from netsmith.errors import NetsmithError, SpeedWarning
 from netsmith.recipes.job import Job
-from netsmith.recipes.nonzeros import nonzeros
 from netsmith.report.trials import budget_text
 from netsmith.resolve import methods
 from netsmith.workflow.folder import CHECKPOINTS, alone, write_json
@@ -114,7 +113,7 @@ def run(
         history=training.history + shaping.history,
         records=records(small),
         details={
-            **_details(planned, small, measured, lost),
+            **_details(planned, measured, lost),
             "stages": training.reached | shaping.reached,
             "sensitivity": lost,
             "notes": notes,
@@ -167,9 +166,7 @@ def _shape(
     return small.eval(), job.notes
 
 
-def _details(
-    planned: Plan, small: nn.Module, measured: Measured, lost: dict[str, Any] | None
-) -> dict[str, Any]:
+def _details(planned: Plan, measured: Measured, lost: dict[str, Any] | None) -> dict[str, Any]:
     now, cost = (
         {"latency": row["latency_s"], "energy": row["energy_j"], **row}
         for row in (measured.before, measured.after)
@@ -181,7 +178,7 @@ def _details(
         slow = slow.partition(";")[0]
     card: Card | None = getattr(planned.recipe, "__card__", None)
     if card is not None and card.nonzeros:
-        cost = cost | {"params": nonzeros(small)}
+        cost = cost | {"params": cost["nonzero"]}
     missed = [
         f"{kind} is {cost[kind]:.4g}, asked was at most {limit:.4g}"
         for kind, limit in limits.items()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netsmith.recipes.nonzeros import nonzeros
 from netsmith.workflow.exports import THREADS, export_for, samples_of, timed, varies
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def measure(before: nn.Module, after: nn.Module, task: Task, inputs: Inputs, onn
         which: {
             **task.measure(model),
             **{name: costs[which][name] for name in ("params", "macs", "bytes")},
-            "nonzero": sum(int(parameter.count_nonzero()) for parameter in model.parameters()),
+            "nonzero": nonzeros(model),
             "latency_s": seconds[which][first],
             "eager_s": eager[which],
             "energy_j": costs[which]["energy"],
