@@ -40,19 +40,12 @@ class Outputs(Watch):
             self._uses.update(self._names[id(leaf)] for leaf in leaves if id(leaf) in self._names)
         return output
 
-    def seen(self, name: str, given: Mapping[str, Any], linear: bool) -> None:
-        """Note the bias beside the weight."""
-        self._bias = self._names.get(id(given.get("bias")))
-        self._whole = given.get("groups", 1) == 1
-        self._axis = -1 if linear else 1 - given["weight"].dim()
-
-    def gave(self, name: str, output: Tensor, linear: bool) -> None:
-        """Hold the outputs that are kept."""
-        if self._whole:
-            self._found[name] = (
-                output.index_select(self._axis, self._kept[name].to(output.device)),
-                self._bias,
-            )
+    def gave(self, name: str, given: Mapping[str, Any], linear: bool, output: Tensor) -> None:
+        """Hold the outputs that are kept, with the name of the bias beside the weight."""
+        if given.get("groups", 1) == 1:
+            axis = -1 if linear else 1 - given["weight"].dim()
+            held = output.index_select(axis, self._kept[name].to(output.device))
+            self._found[name] = (held, self._names.get(id(given.get("bias"))))
 
     def once(self) -> dict[str, Tensor]:
         """Return the outputs of the weights that, with their biases, were used once, and only there."""

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
-
-from netsmith.calling import moved
 from netsmith.cards import card
 from netsmith.errors import BudgetError, NetsmithError
-from netsmith.tasks.batches import batch_of, size_of
+from netsmith.recipes.calibration import calibration_batch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,10 +76,7 @@ def hfp(job: Job) -> nn.Module:
             f"hfp scores channels sample by sample, and data set {job.task.name!r} has graphs; "
             "take magnitude or deephoyer"
         )
-    size = size_of(job.task.train)
-    order = torch.randperm(size, generator=torch.Generator().manual_seed(job.seed))
-    device = next((tensor.device for tensor in job.model.parameters()), torch.device("cpu"))
-    inputs, targets = moved(batch_of(job.task.train, order[: settings["samples"]]), device)
+    inputs, targets = calibration_batch(job, settings["samples"])
     cut = OptiCut(
         inputs=job.inputs,
         budget=job.budget,

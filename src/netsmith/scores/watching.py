@@ -28,8 +28,8 @@ class Watch(TorchFunctionMode):
     def seen(self, name: str, given: Mapping[str, Any], linear: bool) -> None:
         """Take note of a call before it is made: the weight's name, the arguments by name, its kind."""
 
-    def gave(self, name: str, output: Tensor, linear: bool) -> None:
-        """Take note of what a call gave."""
+    def gave(self, name: str, given: Mapping[str, Any], linear: bool, output: Tensor) -> None:
+        """Take note of the same call after it was made, with what it gave."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -41,7 +41,7 @@ class Watch(TorchFunctionMode):
             if name is not None:
                 self.seen(name, given, function is F.linear)
                 output = function(*args, **kwargs)
-                self.gave(name, output, function is F.linear)
+                self.gave(name, given, function is F.linear, output)
                 return output
         return function(*args, **kwargs)
 
