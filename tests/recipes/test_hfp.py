@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import TensorDataset
 
 from netsmith.cost.budget import Budget
 from netsmith.cost.counting import Cost
@@ -18,7 +18,6 @@ from netsmith.recipes.hfp import hfp
 from netsmith.recipes.job import Job
 from netsmith.recipes.opti_cut import OptiCut
 from netsmith.scores.information_gain import InformationGain
-from netsmith.tasks.task import Task
 
 INPUTS = torch.zeros(1, 2, 6, 6)
 
@@ -53,20 +52,8 @@ class Pretended:
 
 
 @pytest.fixture
-def job() -> Job:
-    generator = torch.Generator().manual_seed(0)
-    data = TensorDataset(
-        torch.randn(64, 2, 6, 6, generator=generator), torch.randint(3, (64,), generator=generator)
-    )
-    fitted: list[tuple[str, int]] = []
-
-    def fit(network: nn.Module, *, epochs: int, learning_rate: float | None, stage: str) -> None:
-        fitted.append((stage, epochs))
-
-    task = Task("toy", data, data, 3, (2, 6, 6))
-    job = Job(model=model(), inputs=INPUTS, task=task, budget=Budget(macs=0.3), epochs=9, seed=0, fit=fit)
-    job.notes["fitted"] = fitted
-    return job
+def job(toy_job: Callable[..., Job]) -> Job:
+    return toy_job(model(), INPUTS, Budget(macs=0.3))
 
 
 def macs(network: nn.Module) -> float:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import TensorDataset
 
 import netsmith as ns
 from netsmith.cost.budget import Budget
@@ -12,7 +13,6 @@ from netsmith.errors import BudgetError, NetsmithError
 from netsmith.recipes.job import Job
 from netsmith.recipes.linear_dependency import linear_dependency
 from netsmith.scores.linear_dependency import LinearDependency
-from netsmith.tasks.task import Task
 
 INPUTS = torch.zeros(1, 2, 6, 6)
 
@@ -31,20 +31,8 @@ def model() -> nn.Sequential:
 
 
 @pytest.fixture
-def job() -> Job:
-    generator = torch.Generator().manual_seed(0)
-    data = TensorDataset(
-        torch.randn(64, 2, 6, 6, generator=generator), torch.randint(3, (64,), generator=generator)
-    )
-    fitted: list[tuple[str, int]] = []
-
-    def fit(network: nn.Module, *, epochs: int, learning_rate: float | None, stage: str) -> None:
-        fitted.append((stage, epochs))
-
-    task = Task("toy", data, data, 3, (2, 6, 6))
-    job = Job(model=model(), inputs=INPUTS, task=task, budget=Budget(params=0.4), epochs=9, seed=0, fit=fit)
-    job.notes["fitted"] = fitted
-    return job
+def job(toy_job: Callable[..., Job]) -> Job:
+    return toy_job(model(), INPUTS, Budget(params=0.4))
 
 
 def params(network: nn.Module) -> int:
