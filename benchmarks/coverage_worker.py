@@ -12,6 +12,7 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -225,6 +226,9 @@ def check(entry: tuple[Callable[[], nn.Module], Any], names: list[str], timeout:
 def reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     text = text.replace(str(Path(nn.__file__).parents[2]) + "/", "")
+    # Where a file was tried out is chance; what it is called is enough.
+    text = re.sub(rf"{re.escape(tempfile.gettempdir())}/(?:[^\s:]*/)?", "", text)
+    text = re.sub(r"\.(\S+\.onnx)\.[0-9a-f]+\.part", r"\1", text)
     known = isinstance(error, (ns.errors.NetsmithError, OutOfTimeError))
     return (text if known else f"{type(error).__name__}: {text}")[:300]
 
